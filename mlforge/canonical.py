@@ -1,0 +1,51 @@
+"""Canonical text: the one encoder of all that is hashed or committed. The home of msgspec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from mlforge.errors import Corrupt
+
+# Floats are not in it: their text is not canonical.
+Plain: TypeAlias = "bool | int | str | Sequence[Plain] | Mapping[str, Plain] | None"
+
+T = TypeVar("T")
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
+
+
+def encode(value: Plain) -> bytes:
+    """Compact JSON with sorted keys: what is hashed."""
+    return _ENCODER.encode(value)
+
+
+def encode_lines(value: Mapping[str, Plain]) -> bytes:
+    """JSON with sorted keys, a field a line and a list's items a line each: what git diffs.
+
+    Ends with a line feed. Equal values give equal bytes.
+    """
+    fields = [f"  {_text(name)}: {_field(value[name])}" for name in sorted(value)]
+    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
+
+
+def _field(value: Plain) -> str:
+    if isinstance(value, Sequence) and not isinstance(value, str) and value:
+        return "[\n" + ",\n".join(f"    {_text(item)}" for item in value) + "\n  ]"
+    return _text(value)
+
+
+def _text(value: Plain) -> str:
+    return _ENCODER.encode(value).decode()
+
+
+def decode(data: bytes, form: type[T], *, limit: int = 16 << 20) -> T:
+    """Parse JSON into a declared form. Raises Corrupt, with where and why."""
+    if len(data) > limit:
+        raise Corrupt(f"{len(data)} bytes of JSON are more than the {limit} that are read")
+    try:
+        return msgspec.json.decode(data, type=form, strict=True)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise Corrupt("this JSON cannot be read", cause=str(error)) from error

@@ -1,0 +1,41 @@
+"""Plugins: the one table of what is loaded late, and the loader that names a missing extra."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+from mlforge.errors import ExtraMissing, InvalidUsage, did_you_mean
+
+# Name of an engine -> module, class, and the extra that brings its library.
+ENGINES = {"polars": ("mlforge.engines.polars", "PolarsEngine", None)}
+
+
+def load_engine(name: str) -> object:
+    """An engine by name. Raises InvalidUsage, ExtraMissing with the line that installs it."""
+    if name not in ENGINES:
+        raise InvalidUsage(f"no engine is called {name!r}", hint=did_you_mean(name, ENGINES))
+    module, attribute, extra = ENGINES[name]
+    made: object = getattr(load_module(module, extra), attribute)()
+    return made
+
+
+def load_module(name: str, extra: str | None) -> ModuleType:
+    """Import a module late; a missing library is an error that says what to install."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if extra is None:
+            raise
+        raise ExtraMissing(
+            f"{error.name} is not installed", hint=f'pip install "mlforge[{extra}]"'
+        ) from error
+
+
+def package_version(package: str) -> str | None:
+    """The installed version of a package, without importing it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

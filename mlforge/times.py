@@ -1,0 +1,113 @@
+"""Times: instants as int64 microseconds UTC, durations as users spell them, bucket arithmetic."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Self
+
+from mlforge.errors import InvalidDuration
+
+SECOND = 1_000_000
+_UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND}
+WEEK = 7 * _UNITS["d"]
+_SPELLING = re.compile(r"([1-9][0-9]{0,12})(s|m|h|d|w)\Z")
+_CALENDAR = re.compile(r"[1-9][0-9]*(mo|y|q)\Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+# What an instant, an int64, can be apart from the epoch.
+_LONGEST = 2**63 - 1
+
+# Monday 1969-12-29: the origin of buckets of whole weeks.
+_MONDAY = -3 * _UNITS["d"]
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A fixed length of time in microseconds, with the user's spelling (part of column names)."""
+
+    microseconds: int
+    spelling: str
+
+    @classmethod
+    def parse(cls, value: str | timedelta) -> Self:
+        """`30s 15m 1h 1d 1w`, or a timedelta, spelled with the largest of d h m s that divides it.
+
+        Raises InvalidDuration. Rule: docs/semantics.md#time.
+        """
+        if isinstance(value, timedelta):
+            return cls._of_timedelta(value)
+        if not isinstance(value, str):
+            raise InvalidDuration(
+                f"{value!r} is not a duration", hint="write 30s, 15m, 1h, 1d or 1w"
+            )
+        match = _SPELLING.match(value)
+        if match:
+            count, unit = int(match[1]), match[2]
+            return cls._of(count * (WEEK if unit == "w" else _UNITS[unit]), value)
+        if _CALENDAR.match(value):
+            raise InvalidDuration(
+                f"{value!r}: calendar units are not built yet",
+                hint="use a fixed length, like 4w or 30d",
+            )
+        raise InvalidDuration(f"{value!r} is not a duration", hint="write 30s, 15m, 1h, 1d or 1w")
+
+    @classmethod
+    def _of_timedelta(cls, value: timedelta) -> Self:
+        microseconds = value // timedelta(microseconds=1)
+        if microseconds <= 0 or microseconds % SECOND:
+            raise InvalidDuration(f"{value!r} is not a positive whole number of seconds")
+        return cls.of(microseconds)
+
+    @classmethod
+    def of(cls, microseconds: int) -> Self:
+        """Whole seconds, spelled with the largest of d h m s that divides them."""
+        unit = next(unit for unit in "dhms" if microseconds % _UNITS[unit] == 0)
+        return cls._of(microseconds, f"{microseconds // _UNITS[unit]}{unit}")
+
+    @classmethod
+    def _of(cls, microseconds: int, spelling: str) -> Self:
+        if microseconds > _LONGEST:
+            raise InvalidDuration(f"{spelling!r} is longer than times can be apart")
+        return cls(microseconds, spelling)
+
+    def __str__(self) -> str:
+        return self.spelling
+
+
+def bucket_origin(interval: Duration) -> int:
+    """Where bucket 0 begins, in microseconds: a Monday for whole weeks, else the epoch."""
+    return _MONDAY if interval.microseconds % WEEK == 0 else 0
+
+
+def to_instant(time: datetime) -> int:
+    """Microseconds since the epoch; a naive time is UTC."""
+    aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_instant(microseconds: int) -> datetime:
+    """The aware UTC time of an instant."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+def iso(microseconds: int) -> str:
+    """An instant as ISO 8601 text in UTC, as short as it is exact; beyond year 9999 a count."""
+    try:
+        return from_instant(microseconds).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return f"{microseconds} us"
+
+
+def human_age(microseconds: int) -> str:
+    """A length of time in its one or two largest units, for people: `41 d`, `1 h 20 min`."""
+    seconds = abs(microseconds) // SECOND
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min"
+    if seconds < 86400:
+        hours, minutes = seconds // 3600, seconds % 3600 // 60
+        return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
+    return f"{seconds // 86400} d"
