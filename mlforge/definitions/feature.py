@@ -1,0 +1,288 @@
+"""Feature: a declared function; `@feature` records, `parse` makes it exact or says all mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from mlforge.definitions.entity import Entity
+from mlforge.definitions.rolling import Metric, Rolling, parse_metrics
+from mlforge.definitions.source import Source
+from mlforge.definitions.validators import Validator, problems_of
+from mlforge.errors import InvalidDuration, InvalidName
+from mlforge.ids import parse_name
+from mlforge.times import Duration
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    Function: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame | pl.DataFrame]
+
+DateIs = Literal["end", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `@feature` was given, unchecked."""
+
+    keys: Sequence[str] | None
+    entities: Sequence[Entity] | None
+    source: Source | str | Path
+    timestamp: str | None
+    interval: str | timedelta | None
+    metrics: Sequence[Rolling] | None
+    validators: Mapping[str, Sequence[Validator]] | None
+    description: str | None
+    owner: str | None
+    tags: Sequence[str] | None
+    max_age: str | timedelta | None
+    date_is: str
+    tiebreak: Sequence[str] | None
+    not_yet: Mapping[str, object]
+
+
+class Declaration:
+    """A function under `@feature`; calling it calls the function."""
+
+    def __init__(self, function: Function, options: Options) -> None:
+        self.function = function
+        self.options = options
+        self.name: str = getattr(function, "__name__", "?")
+        self.__doc__ = function.__doc__
+
+    def __call__(self, frame: pl.LazyFrame) -> pl.LazyFrame | pl.DataFrame:
+        return self.function(frame)
+
+    def __repr__(self) -> str:
+        return f"<feature {self.name}>"
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """The file and the line that declare it."""
+        code = getattr(self.function, "__code__", None)
+        return (code.co_filename, code.co_firstlineno) if code else ("?", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A checked feature."""
+
+    name: str
+    function: Function
+    keys: tuple[str, ...]
+    entities: tuple[str, ...]
+    source: Source
+    timestamp: str | None
+    interval: Duration | None
+    metrics: tuple[Metric, ...]
+    validators: tuple[tuple[str, Validator], ...]
+    description: str | None
+    owner: str | None
+    tags: tuple[str, ...]
+    max_age: Duration | None
+    date_is: DateIs
+    tiebreak: tuple[str, ...]
+    file: str
+    line: int
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that identify a row and that rows are sorted by."""
+        return self.keys if self.timestamp is None else (*self.keys, self.timestamp)
+
+
+def feature(
+    *,
+    source: Source | str | Path,
+    keys: Sequence[str] | None = None,
+    entities: Sequence[Entity] | None = None,
+    timestamp: str | None = None,
+    interval: str | timedelta | None = None,
+    metrics: Sequence[Rolling] | None = None,
+    validators: Mapping[str, Sequence[Validator]] | None = None,
+    description: str | None = None,
+    tags: Sequence[str] | None = None,
+    owner: str | None = None,
+    max_age: str | timedelta | None = None,
+    created: str | None = None,
+    timezone: str | None = None,
+    ambiguous: str | None = None,
+    date_is: str = "end",
+    tiebreak: Sequence[str] | None = None,
+    engine: str | None = None,
+    renamed_from: str | None = None,
+) -> Callable[[Function], Declaration]:
+    """Declare a feature. Mistakes are reported by `Definitions`, all at once."""
+    not_yet = {
+        "created": created,
+        "timezone": timezone if timezone != "UTC" else None,
+        "ambiguous": ambiguous,
+        "engine": engine if engine != "polars" else None,
+        "renamed_from": renamed_from,
+    }
+    options = Options(
+        keys=keys,
+        entities=entities,
+        source=source,
+        timestamp=timestamp,
+        interval=interval,
+        metrics=metrics,
+        validators=validators,
+        description=description,
+        owner=owner,
+        tags=tags,
+        max_age=max_age,
+        date_is=date_is,
+        tiebreak=tiebreak,
+        not_yet={name: value for name, value in not_yet.items() if value is not None},
+    )
+    return lambda function: Declaration(function, options)
+
+
+def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
+    """The checked feature, or None with everything that is wrong, each with file and line."""
+    options, problems = declaration.options, list[str]()
+    file, line = declaration.place
+    _parse_name(declaration.name, "name of a feature", problems)
+    problems += [f"{name}= is not built yet" for name in options.not_yet]
+    keys, entities = _parse_keys(options, problems)
+    source = options.source if isinstance(options.source, Source) else Source(options.source)
+    problems += source.problems()
+    interval = _parse_duration("interval", options.interval, problems)
+    metrics = _parse_metrics(options, interval, problems)
+    parsed = Feature(
+        name=declaration.name,
+        function=declaration.function,
+        keys=keys,
+        entities=entities,
+        source=source,
+        timestamp=_parse_timestamp(options, keys, problems),
+        interval=interval,
+        metrics=metrics,
+        validators=_parse_validators(options.validators or {}, problems),
+        description=_parse_text("description", options.description, problems),
+        owner=_parse_text("owner", options.owner, problems),
+        tags=_parse_list("tags", options.tags, problems),
+        max_age=_parse_duration("max_age", options.max_age, problems),
+        date_is="start" if options.date_is == "start" else "end",
+        tiebreak=_parse_list("tiebreak", options.tiebreak, problems),
+        file=file,
+        line=line,
+    )
+    _check_rules(options, parsed, problems)
+    where = f"{file}:{line}: {declaration.name}: "
+    return (None if problems else parsed), [where + problem for problem in problems]
+
+
+def _check_rules(options: Options, feature: Feature, problems: list[str]) -> None:
+    if options.date_is not in ("end", "start"):
+        problems.append(f"date_is={options.date_is!r} is not 'end' or 'start'")
+    if feature.max_age and not feature.timestamp:
+        problems.append("max_age needs a timestamp")
+    if feature.interval and not options.metrics:
+        problems.append("interval is for metrics, and there are none")
+    if feature.tiebreak and options.metrics:
+        problems.append("tiebreak is for features without metrics")
+    for metric in feature.metrics:
+        if metric.column in feature.order:
+            problems.append(f"metrics: {metric.column} is a key or the timestamp")
+        if feature.interval:
+            name = metric.output_name(feature.name, feature.interval)
+            _parse_name(name, "name of a column", problems)
+
+
+def _parse_name(name: str, what: str, problems: list[str]) -> None:
+    try:
+        parse_name(name, what)
+    except InvalidName as error:
+        problems.append(error.message)
+
+
+def _parse_keys(options: Options, problems: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if (options.keys is None) == (options.entities is None):
+        problems.append("give either keys= or entities=")
+        return (), ()
+    if options.entities is None:
+        keys, entities = _parse_list("keys", options.keys, problems), tuple[str, ...]()
+    else:
+        for entity in options.entities:
+            if entity.from_columns is not None:
+                problems.append(f"entity {entity.name}: from_columns= is not built yet")
+            _parse_name(entity.name, "name of an entity", problems)
+        keys = tuple(entity.join_key for entity in options.entities)
+        entities = tuple(entity.name for entity in options.entities)
+    if not keys:
+        problems.append("keys= is empty")
+    if len({key.lower() for key in keys}) < len(keys):
+        problems.append(f"keys={list(keys)!r} names a column twice")
+    for key in keys:
+        _parse_name(key, "name of a key", problems)
+    return keys, entities
+
+
+def _parse_timestamp(options: Options, keys: tuple[str, ...], problems: list[str]) -> str | None:
+    if options.timestamp is None:
+        if options.metrics:
+            problems.append("metrics need a timestamp")
+        return None
+    _parse_name(options.timestamp, "timestamp", problems)
+    if options.timestamp in keys:
+        problems.append(f"timestamp={options.timestamp!r} is also a key")
+    return options.timestamp
+
+
+def _parse_metrics(
+    options: Options, interval: Duration | None, problems: list[str]
+) -> tuple[Metric, ...]:
+    if not options.metrics:
+        return ()
+    if interval is None:
+        if options.interval is None:
+            problems.append("metrics need an interval")
+        return ()
+    return parse_metrics(options.metrics, interval, problems)
+
+
+def _parse_duration(
+    what: str, value: str | timedelta | None, problems: list[str]
+) -> Duration | None:
+    if value is None:
+        return None
+    try:
+        return Duration.parse(value)
+    except InvalidDuration as error:
+        problems.append(f"{what}: {error.message}")
+        return None
+
+
+def _parse_validators(
+    declared: Mapping[str, Sequence[Validator]], problems: list[str]
+) -> tuple[tuple[str, Validator], ...]:
+    parsed = []
+    for column, validators in declared.items():
+        for validator in validators if isinstance(validators, Sequence) else [validators]:
+            if not isinstance(validator, Validator):
+                problems.append(f"validators: {column}: {validator!r} is not a validator")
+                continue
+            problems += problems_of(column, validator)
+            parsed.append((column, validator))
+    return tuple(parsed)
+
+
+def _parse_list(what: str, value: Sequence[str] | None, problems: list[str]) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+        problems.append(f"{what}={value!r} is not a list of names")
+        return ()
+    return tuple(value)
+
+
+def _parse_text(what: str, value: str | None, problems: list[str]) -> str | None:
+    if value is not None and not isinstance(value, str):
+        problems.append(f"{what}={value!r} is not text")
+        return None
+    return value

@@ -1,0 +1,57 @@
+"""Source: the files a feature reads, as declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal, get_args
+
+from mlforge.types import DataType
+
+Format = Literal["parquet", "csv"]
+FORMATS = get_args(Format)
+_CREDENTIALS = re.compile(r"://[^/@]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Parquet or CSV file, or a glob of them. A relative path starts at the project's root.
+
+    `schema` gives canonical types to columns of a CSV; the others are inferred over the whole file.
+    """
+
+    path: str | Path
+    format: str | None = None
+    schema: Mapping[str, DataType | str] | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What a manifest records: the declared text if it names no machine, else the file name."""
+        text = str(self.path)
+        is_local = (
+            PurePath(text).is_absolute() or text.startswith("~") or ".." in PurePath(text).parts
+        )
+        return (
+            PurePath(text).name
+            if is_local or _CREDENTIALS.search(text)
+            else PurePath(text).as_posix()
+        )
+
+    @property
+    def file_format(self) -> str:
+        """The declared format, else the one that the file's suffix names."""
+        return self.format or PurePath(str(self.path)).suffix.lstrip(".").lower()
+
+    def problems(self) -> list[str]:
+        """What is wrong with the declaration, in the user's words; empty when nothing is."""
+        if not str(self.path):
+            return ["the source has no path"]
+        if self.file_format not in FORMATS:
+            known = " or ".join(FORMATS)
+            return [f"source {self.text!r}: {self.file_format or 'no format'!r} is not {known}"]
+        if self.schema and self.file_format != "csv":
+            return [f"source {self.text!r}: schema is for csv; a parquet file has its own"]
+        return []
