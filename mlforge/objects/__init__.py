@@ -1,0 +1,1 @@
+"""Where bytes live: immutable objects named by the BLAKE3 of their bytes."""

@@ -1,0 +1,62 @@
+"""Files: how mlforge writes to a disk: unique temporary file, fsync, rename, fsync the folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mlforge.errors import StorageFailed
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the disk's refusals into StorageFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(
+            f"cannot write {error.filename or path}",
+            cause=error.strerror or str(error),
+            hint="free some space, or check the folder's permissions; nothing was committed",
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def temporary_name(path: Path) -> Path:
+    """A new name beside a file, which the store's .gitignore covers."""
+    return path.with_name(f".tmp-{secrets.token_hex(6)}-{path.name}")
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Replace a file at once and durably; its folder must be there."""
+    with storage_errors(path):
+        temporary = temporary_name(path)
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)

@@ -1,0 +1,99 @@
+"""LocalObjects: an object store in a folder of the local disk."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mlforge.canonical import decode, encode_lines
+from mlforge.errors import FormatUnknown, MlforgeError, ObjectNotFound
+from mlforge.ids import ObjectId, hash_file
+from mlforge.objects.files import storage_errors, sync_file, sync_folder, write_file
+
+FORMAT: dict[str, int | str] = {"format": 1, "hash": "blake3"}
+_SUFFIX = ".parquet"
+
+
+class LocalObjects:
+    """`<root>/objects/b3/ab/cd/<64 hex>.parquet`, read-only files; `<root>/tmp` beside them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._objects = root / "objects" / "b3"
+        self._scratch = root / "tmp"
+        check_format(root)
+
+    def create(self) -> None:
+        """Make the store's folders if they are not there."""
+        with storage_errors(self.root):
+            for folder in (self._objects, self._scratch):
+                folder.mkdir(parents=True, exist_ok=True)
+        if not (self.root / "format.json").exists():
+            write_file(self.root / "format.json", encode_lines(FORMAT))
+
+    @contextmanager
+    def scratch(self, suffix: str) -> Iterator[Path]:
+        self.create()
+        path = self._scratch / f"{os.getpid()}-{secrets.token_hex(8)}{suffix}"
+        with storage_errors(path):
+            path.touch(exist_ok=False)
+        try:
+            yield path
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def put(self, path: Path) -> ObjectId:
+        with storage_errors(path):
+            sync_file(path)
+            oid = ObjectId(hash_file(path))
+            home = self._home(oid)
+            # An object that is there may be damaged: only equal bytes make a second put needless.
+            if home.is_file() and hash_file(home) == oid.hex:
+                return oid
+            home.parent.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o444)
+            path.replace(home)
+            for folder in (home.parent, home.parent.parent, self._objects):
+                sync_folder(folder)
+        return oid
+
+    def path(self, oid: ObjectId) -> Path:
+        home = self._home(oid)
+        if not home.is_file() or home.is_symlink():
+            raise ObjectNotFound(f"the object {oid.short} is not in this store")
+        return home
+
+    def has(self, oid: ObjectId) -> bool:
+        home = self._home(oid)
+        return home.is_file() and not home.is_symlink()
+
+    def ids(self) -> Iterator[ObjectId]:
+        for path in self._objects.glob(f"*/*/*{_SUFFIX}"):
+            yield ObjectId(path.name.removesuffix(_SUFFIX))
+
+    def _home(self, oid: ObjectId) -> Path:
+        return self._objects / oid.hex[:2] / oid.hex[2:4] / f"{oid.hex}{_SUFFIX}"
+
+
+def check_format(root: Path) -> None:
+    """Refuse a store that a newer mlforge has written. Raises FormatUnknown."""
+    try:
+        data = (root / "format.json").read_bytes()
+    except FileNotFoundError:
+        return
+    try:
+        found = decode(data, dict[str, int | str], limit=4096)
+    except MlforgeError as error:
+        found, cause = {}, error.cause
+    else:
+        cause = f"format {found.get('format')}, hash {found.get('hash')}"
+    if found != FORMAT:
+        raise FormatUnknown(
+            f"this mlforge cannot read the store {root}",
+            cause=cause,
+            hint="pip install --upgrade mlforge",
+        )

@@ -1,0 +1,62 @@
+"""View: an object's bytes under a readable path: a reflink, else a relative link, else a copy."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from mlforge.objects.files import storage_errors, temporary_name
+
+_FICLONE = 0x40049409
+_NO_REFLINK = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM)
+
+
+def make_view(target: Path, view: Path) -> None:
+    """Make `view` show `target`. Hard links are banned: an edit in place would reach the object."""
+    with storage_errors(view):
+        if _is_view_of(view, target):
+            return
+        temporary = temporary_name(view)
+        try:
+            if not _reflink(target, temporary):
+                _link_or_copy(target, temporary)
+            temporary.replace(view)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def _is_view_of(view: Path, target: Path) -> bool:
+    if view.is_symlink():
+        return view.resolve() == target.resolve()
+    # A copy that was edited has another size, or was made writable first.
+    if not view.is_file():
+        return False
+    status = view.stat()
+    return status.st_size == target.stat().st_size and not status.st_mode & 0o222
+
+
+def _reflink(target: Path, view: Path) -> bool:
+    with target.open("rb") as source, view.open("xb") as copy:
+        try:
+            fcntl.ioctl(copy.fileno(), _FICLONE, source.fileno())
+        except OSError as error:
+            if error.errno not in _NO_REFLINK:
+                raise
+            view.unlink()
+            return False
+    view.chmod(0o444)
+    return True
+
+
+def _link_or_copy(target: Path, view: Path) -> None:
+    try:
+        view.symlink_to(os.path.relpath(target.resolve(), view.parent.resolve()))
+    except OSError:
+        shutil.copyfile(target, view)
+        view.chmod(0o444)
