@@ -1,0 +1,160 @@
+"""Repository: History of a git repository on this disk, through dulwich."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from dulwich.errors import NotGitRepository
+from dulwich.objects import Blob, Commit, ObjectID, Tree
+from dulwich.refs import DiskRefsContainer
+from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
+
+from mlforge.errors import NoRepository, RepositoryLocked, RepositoryUnsupported
+from mlforge.history.base import Change, Head, History, PathEvent
+from mlforge.history.events import events
+from mlforge.history.faults import reading, storing
+from mlforge.history.layout import Layout
+from mlforge.history.refs import branch_name, disk_refs, head_of
+from mlforge.history.revision import resolve
+from mlforge.history.tree import file_at, folder_at, load
+from mlforge.history.worktree import differs
+from mlforge.history.writer import LOCK_SECONDS, Writer
+from mlforge.history.writers import WriterLock
+from mlforge.ids import CommitId
+
+
+def open_repository(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> History:
+    """The repository at or above a path; what a killed commit has left is put right.
+
+    `lock_seconds`: how long to wait for git's own locks.
+    Raises NoRepository and RepositoryUnsupported.
+    """
+    start = Path(os.path.realpath(path))
+    for folder in (start, *start.parents):
+        if os.path.lexists(folder / ".git"):
+            history = GitHistory(_opened(folder), lock_seconds)
+            history.recover()
+            return history
+        if (folder / "objects").is_dir() and (folder / "refs").is_dir():
+            raise RepositoryUnsupported(
+                f"{folder} is a bare repository, without a work tree",
+                hint=f"git clone {folder} somewhere, and work there",
+            )
+    raise NoRepository(f"{start} is in no git repository", hint="git init")
+
+
+def _opened(folder: Path) -> Repo:
+    try:
+        with reading(str(folder / ".git")):
+            repo = Repo(folder)
+    except NotGitRepository as error:
+        raise NoRepository(f"{folder / '.git'} is not a git repository", hint="git init") from error
+    except (UnsupportedVersion, UnsupportedExtension) as error:
+        raise RepositoryUnsupported(
+            f"{folder} uses a git extension that mlforge cannot write",
+            cause=str(error),
+            hint="git config --get-regexp extensions",
+        ) from error
+    if not Path(repo.controldir(), "HEAD").is_file():
+        repo.close()
+        raise NoRepository(
+            f"{folder / '.git'} points to {repo.controldir()}, which is no git folder",
+            hint="git worktree repair, in the repository that this work tree belongs to",
+        )
+    if not isinstance(repo.refs, DiskRefsContainer):
+        repo.close()
+        raise RepositoryUnsupported(
+            f"{folder} keeps its refs in a reftable",
+            hint="git refs migrate --ref-format=files",
+        )
+    return repo
+
+
+class GitHistory:
+    """History in git's own files. Safe in several threads only through one object each."""
+
+    def __init__(self, repo: Repo, lock_seconds: float) -> None:
+        self._repo = repo
+        self._layout = Layout.of(repo)
+        self._writers = WriterLock(self._layout.writer_lock)
+        self._writer = Writer(repo, self._layout, lock_seconds)
+        # Packs stay open for the next read; who drops the object need not close it.
+        weakref.finalize(self, repo.close)
+
+    @property
+    def root(self) -> Path:
+        return self._layout.root
+
+    @property
+    def common_dir(self) -> Path:
+        return self._layout.common_dir
+
+    @property
+    def is_shallow(self) -> bool:
+        return (self._layout.common_dir / "shallow").exists()
+
+    def head(self) -> Head:
+        ref, oid = head_of(disk_refs(self._repo))
+        return Head(_commit_id(oid) if oid else None, branch_name(ref))
+
+    def resolve(self, revision: str) -> CommitId:
+        return _commit_id(resolve(self._repo, revision))
+
+    def read(self, commit: CommitId, path: str) -> bytes | None:
+        blob = file_at(self._repo, self._tree(commit), path)
+        return self.read_blob(blob.decode()) if blob else None
+
+    def list(self, commit: CommitId, folder: str) -> tuple[str, ...]:
+        tree = folder_at(self._repo, self._tree(commit), folder)
+        if tree is None:
+            return ()
+        return tuple(sorted(os.fsdecode(name) for name in load(self._repo, tree, Tree)))
+
+    def events(self, folder: str, *, tip: CommitId | None = None) -> tuple[PathEvent, ...]:
+        return events(self._repo, self._layout, folder, tip)
+
+    def read_blob(self, blob: str) -> bytes:
+        return load(self._repo, blob.encode(), Blob).data
+
+    def differs(self, paths: Sequence[str]) -> tuple[str, ...]:
+        head = self.head().commit
+        tree = self._tree(head) if head else None
+        return tuple(path for path in paths if differs(self._repo, self.root, tree, path))
+
+    def check_ready(self) -> None:
+        self._writer.check_ready()
+
+    def commit(self, change: Change, *, parent: CommitId | None, now: datetime) -> CommitId:
+        with self.writing(), storing(self._layout.git_dir):
+            old = ObjectID(parent.hex.encode()) if parent else None
+            return _commit_id(self._writer.commit(change, old, now))
+
+    @contextmanager
+    def writing(self, timeout_seconds: float = 60.0) -> Iterator[None]:
+        with self._writers.held(timeout_seconds) as is_outermost:
+            if is_outermost:
+                with storing(self._layout.git_dir):
+                    self._writer.recover()
+            yield
+
+    def recover(self) -> None:
+        """Put right what a killed commit has left, unless somebody is at work."""
+        if not self._layout.lease.exists():
+            return
+        try:
+            with self.writing(0):
+                pass
+        except RepositoryLocked:
+            return
+
+    def _tree(self, commit: CommitId) -> ObjectID:
+        return ObjectID(load(self._repo, commit.hex.encode(), Commit).tree)
+
+
+def _commit_id(oid: ObjectID) -> CommitId:
+    return CommitId(oid.decode())

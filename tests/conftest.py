@@ -1,0 +1,46 @@
+"""Fixtures: real git repositories, independent of the machine's own git configuration."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.git_cli import Git
+from tests.shop import Shop, make_shop
+
+
+@pytest.fixture(autouse=True)
+def lonely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration and no git environment but the test's own."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "MLFORGE_")) or name in ("EMAIL", "FORCE_COLOR", "NO_COLOR"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    config = home / "config"
+    config.write_text(
+        "[user]\n\tname = Ada\n\temail = ada@example.com\n"
+        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
+        "[gc]\n\tauto = 0\n[core]\n\tfsync = none\n[advice]\n\tdetachedHead = false\n"
+    )
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+
+@pytest.fixture
+def git(tmp_path: Path) -> Git:
+    """A repository without any commit."""
+    root = tmp_path / "shop"
+    root.mkdir()
+    git = Git(root)
+    git("init", "-q")
+    return git
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    """A user's project with definitions and data; nothing is built."""
+    return make_shop(tmp_path / "project")
