@@ -1,0 +1,69 @@
+"""Engine: the Protocol of a place where a feature's rows are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from mlforge.definitions.feature import Feature
+from mlforge.schema import Schema
+from mlforge.types import DataType
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFiles:
+    """The files of a source, found: absolute paths in name order, their format, declared types."""
+
+    paths: tuple[Path, ...]
+    format: str
+    schema: Mapping[str, DataType]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What an engine made: rows in canonical order (keys, then timestamp), unique in it.
+
+    `rows`: the columns of `schema`, in its order, with its types. `excluded`: input rows without a
+    key or a time. `horizon`: the end of the last bucket in microseconds, None without metrics.
+    """
+
+    schema: Schema
+    rows: pa.Table
+    excluded: int
+    horizon: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A validator that does not hold: how many rows fail, and the first of them as text."""
+
+    column: str
+    validator: str
+    count: int
+    examples: tuple[str, ...]
+
+
+Progress = Callable[[str], None]
+
+
+class Engine(Protocol):
+    """Runs a feature's function and computes its rows; equal bits on every engine."""
+
+    @property
+    def name(self) -> str: ...
+
+    def schema(self, feature: Feature, files: SourceFiles) -> Schema:
+        """The schema of the rows, without computing them."""
+        ...
+
+    def validate(self, feature: Feature, files: SourceFiles) -> tuple[Failure, ...]:
+        """Every validator that the function's output fails; empty when all hold."""
+        ...
+
+    def run(self, feature: Feature, files: SourceFiles) -> Computed:
+        """The rows. Raises ValidationFailed before anything else is computed."""
+        ...

@@ -1,0 +1,116 @@
+"""Columns: a Polars frame's columns as the numbers that exact arithmetic takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+import numpy as np
+import polars as pl
+
+from mlforge.arrow import canonical_array
+from mlforge.definitions.rolling import Aggregation
+from mlforge.engines.dtypes import from_polars
+from mlforge.engines.exact import Flags, Integers, Words
+from mlforge.engines.metrics import Input
+from mlforge.engines.tiles import Values, grid_of
+from mlforge.types import DataType, TypeKind, int64
+
+# Above this many codes a row, numbering what occurs is worth its time.
+_SPARSE = 4
+
+
+def entity_codes(keys: Sequence[pl.Series]) -> Integers:
+    """One integer from 0 upwards a row, in the order of the keys, none of which is null."""
+    entities, size = _key_codes(keys[0])
+    for key in keys[1:]:
+        codes, key_size = _key_codes(key)
+        if size * key_size >= 1 << 62:
+            entities = np.unique(entities, return_inverse=True)[1]
+            size = len(entities)
+        entities, size = entities * key_size + codes, size * key_size
+    return entities
+
+
+def input_of(column: pl.Series, aggregations: Set[Aggregation]) -> Input:
+    """What the aggregations need of a column."""
+    if aggregations == {Aggregation.COUNT} and not column.dtype.is_float():
+        # Anything can be counted, also what has no canonical type.
+        return Input(Values(_known(column)), int64())
+    type = from_polars(column.dtype, column.name)
+    is_summed = bool(aggregations & {Aggregation.SUM, Aggregation.MEAN})
+    is_compared = bool(aggregations & {Aggregation.MIN, Aggregation.MAX})
+    if type.is_float:
+        return Input(_float_values(column, is_summed, is_compared), type)
+    is_known = _known(column)
+    addends = _addends(column, type) if is_summed else None
+    grid = None if addends is None else grid_of(addends)
+    if not is_compared:
+        return Input(Values(is_known, addends, None, grid), type)
+    physical = _physical(column)
+    if physical is not None:
+        ordinals = physical.fill_null(0).to_numpy()
+        return Input(Values(is_known, addends, ordinals, grid), type)
+    codes, occurring = _numbered(column)
+    dictionary = canonical_array(occurring.to_frame().to_arrow()[column.name], column.name)
+    ordinals = codes.fill_null(0).to_numpy()
+    return Input(Values(is_known, addends, ordinals, grid), type, dictionary)
+
+
+def _known(column: pl.Series) -> Flags | None:
+    return column.is_not_null().to_numpy() if column.null_count() else None
+
+
+def _float_values(column: pl.Series, is_summed: bool, is_compared: bool) -> Values:
+    # Adding 0.0 makes -0.0 0.0; nulls come as NaN.
+    numbers = column.to_numpy() + 0.0
+    is_missing = np.isnan(numbers)
+    is_known = None
+    if is_missing.any():
+        is_known, numbers = ~is_missing, np.where(is_missing, 0, numbers)
+    grid = grid_of(numbers) if is_summed else None
+    return Values(is_known, numbers if is_summed else None, numbers if is_compared else None, grid)
+
+
+def _addends(column: pl.Series, type: DataType) -> Integers | Words:
+    if type.kind is not TypeKind.DECIMAL:
+        return (
+            column.cast(pl.UInt8).fill_null(0).to_numpy()
+            if type.kind is TypeKind.BOOL
+            else (column.fill_null(0).to_numpy())
+        )
+    array = canonical_array(column.fill_null(0).to_frame().to_arrow()[column.name], column.name)
+    pairs = np.frombuffer(array.buffers()[1], dtype=np.int64).reshape(-1, 2)
+    pairs = pairs[array.offset : array.offset + len(array)]
+    low, high = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    is_narrow = bool((high == low >> 63).all())
+    return low if is_narrow else Words(low.view(np.uint64), high)
+
+
+def _key_codes(key: pl.Series) -> tuple[Integers, int]:
+    """The codes of a key in the order of its values, and their number."""
+    physical = _physical(key)
+    if physical is not None and len(physical):
+        numbers = physical.to_numpy()
+        least, greatest = int(numbers.min()), int(numbers.max())
+        if greatest - least < _SPARSE * len(numbers) + 1024:
+            return (numbers - numbers.dtype.type(least)).astype(np.int64), greatest - least + 1
+    codes, occurring = _numbered(key)
+    return codes.to_numpy().astype(np.int64), len(occurring)
+
+
+def _physical(column: pl.Series) -> pl.Series | None:
+    """The integers that order a column, in the unit that mlforge stores; None if there are none."""
+    if column.dtype == pl.Boolean:
+        return column.cast(pl.UInt8)
+    is_stored = column.dtype.is_integer() or column.dtype == pl.Date
+    if is_stored or getattr(column.dtype, "time_unit", None) == "us":
+        return column.to_physical()
+    return None
+
+
+def _numbered(column: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Each value's number among the sorted values that occur, and those; null stays null."""
+    values = column.rename("value").to_frame()
+    occurring = values.drop_nulls().unique().sort("value").with_row_index("code")
+    joined = values.lazy().join(occurring.lazy(), on="value", how="left", maintain_order="left")
+    return joined.collect()["code"], occurring["value"].rename(column.name)

@@ -1,0 +1,109 @@
+"""Function: the user's function called on its source, and its failures told as the user's."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import polars as pl
+
+from mlforge.definitions.feature import Feature
+from mlforge.engines import scan
+from mlforge.engines.base import SourceFiles
+from mlforge.errors import ColumnNotFound, FunctionFailed, MlforgeError, did_you_mean
+
+# What only a DataFrame, or only a LazyFrame, cannot do shows as one of these.
+_WRONG_FRAME = (AttributeError, TypeError)
+
+
+def output_of(feature: Feature, files: SourceFiles) -> pl.LazyFrame:
+    """What the function returns, lazily if the function is lazy.
+
+    Raises FunctionFailed, SourceUnreadable, and ColumnNotFound where a declared column is missing.
+    """
+    source = scan.scan(files)
+    with failures(feature, files):
+        output = _called(feature, source)
+    if not isinstance(output, pl.LazyFrame | pl.DataFrame):
+        raise FunctionFailed(
+            f"{feature.name} returned {_kind(output)}, not a frame",
+            cause=f"{feature.file}:{feature.line}",
+            hint="return the pl.LazyFrame or pl.DataFrame at the end of the function",
+        )
+    lazy = output.lazy()
+    _check_columns(feature, schema_of(feature, files, lazy))
+    return lazy
+
+
+def schema_of(feature: Feature, files: SourceFiles, output: pl.LazyFrame) -> pl.Schema:
+    with failures(feature, files):
+        return output.collect_schema()
+
+
+def collected(
+    feature: Feature, files: SourceFiles, output: pl.LazyFrame, columns: Iterable[str]
+) -> pl.DataFrame:
+    """These columns of the output, computed."""
+    with failures(feature, files):
+        return output.select(list(columns)).collect()
+
+
+@contextmanager
+def failures(feature: Feature, files: SourceFiles) -> Iterator[None]:
+    """Errors of the user's code, and of Polars in it, as FunctionFailed or SourceUnreadable."""
+    try:
+        yield
+    except (Exception, pl.exceptions.PanicException) as error:
+        if isinstance(error, MlforgeError):
+            raise
+        # A lazy frame reads its source late: the source is to blame if it fails on its own.
+        scan.check_readable(files, error)
+        kind, text = type(error).__name__, str(error).strip().split("\n\n")[0]
+        raise FunctionFailed(
+            f"{feature.name} failed at {_place(feature, error)}",
+            cause=f"{kind}: {text}" if text else kind,
+        ) from error
+
+
+def _called(feature: Feature, source: pl.LazyFrame) -> object:
+    function: Callable[..., object] = feature.function
+    try:
+        return function(source)
+    except (Exception, pl.exceptions.PanicException) as lazy_error:  # noqa: BLE001 raised below
+        frame = source.collect()
+        try:
+            return function(frame)
+        except _WRONG_FRAME as eager_error:
+            raise (eager_error if isinstance(lazy_error, _WRONG_FRAME) else lazy_error) from None
+
+
+def _check_columns(feature: Feature, schema: pl.Schema) -> None:
+    declared = [
+        *feature.order,
+        *(metric.column for metric in feature.metrics),
+        *(column for column, _ in feature.validators),
+        *feature.tiebreak,
+    ]
+    missing = [name for name in dict.fromkeys(declared) if name not in schema]
+    if missing:
+        word = "column" if len(missing) == 1 else "columns"
+        raise ColumnNotFound(
+            f"the output of {feature.name} has no {word} {', '.join(missing)}",
+            cause="it has: " + (", ".join(schema) or "none"),
+            hint=did_you_mean(missing[0], schema),
+        )
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__module__}.{type(value).__qualname__}"
+
+
+def _place(feature: Feature, error: BaseException) -> str:
+    """The innermost line of the user's file, else where the function is declared."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == feature.file
+    ]
+    return f"{feature.file}:{lines[-1] if lines else feature.line}"

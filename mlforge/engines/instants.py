@@ -1,0 +1,66 @@
+"""Instants: a function's event times as microseconds UTC."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from mlforge.definitions.feature import Feature
+from mlforge.errors import InvalidTimes
+
+_DAY = 86_400_000_000
+# Microseconds a unit, for units above it.
+_MILLISECOND = 1_000
+# 146,000 years either way: bucket arithmetic stays in int64.
+_FARTHEST = 1 << 62
+
+
+def check_type(feature: Feature, dtype: pl.DataType) -> None:
+    """Raise InvalidTimes unless the event time is a time."""
+    if isinstance(dtype, pl.Datetime | pl.Date):
+        return
+    column, hint = f'pl.col("{feature.timestamp}")', None
+    if dtype == pl.String:
+        hint = f"parse it in the function: {column}.str.to_datetime()"
+    elif dtype.is_integer():
+        hint = f'convert it in the function: pl.from_epoch({column}, time_unit="s")'
+    raise InvalidTimes(
+        f"{feature.name}: the timestamp {feature.timestamp} is {dtype}, not a time", hint=hint
+    )
+
+
+def instants(feature: Feature, times: pl.Series) -> pl.Series:
+    """Event times without nulls as int64; naive ones are UTC.
+
+    A Date is known when the day is over: the next midnight. Under metrics it is the day's last
+    microsecond: its bucket's end, which is the row's time, is then never before the day's end and
+    never a bucket later. Raises InvalidTimes.
+    """
+    units = times.to_physical().cast(pl.Int64)
+    match times.dtype:
+        case pl.Date():
+            end = _DAY - 1 if feature.metrics else _DAY
+            result = units * _DAY + (0 if feature.date_is == "start" else end)
+        case pl.Datetime(time_unit="ns"):
+            if (units % 1_000 != 0).any():
+                raise _too_fine(feature)
+            result = units // 1_000
+        case pl.Datetime(time_unit="ms"):
+            _check_range(feature, units, _FARTHEST // _MILLISECOND)
+            result = units * _MILLISECOND
+        case _:
+            result = units
+    _check_range(feature, result, _FARTHEST)
+    return result
+
+
+def _check_range(feature: Feature, values: pl.Series, farthest: int) -> None:
+    if len(values) and not values.is_between(-farthest, farthest).all():
+        raise InvalidTimes(f"{feature.name}: {feature.timestamp} has times beyond 146,000 years")
+
+
+def _too_fine(feature: Feature) -> InvalidTimes:
+    return InvalidTimes(
+        f"{feature.name}: {feature.timestamp} has digits below a microsecond",
+        cause="rounding a time can leak the future",
+        hint=f'cut them in the function: pl.col("{feature.timestamp}").dt.cast_time_unit("us")',
+    )

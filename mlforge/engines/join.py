@@ -1,0 +1,298 @@
+"""Join: the point-in-time match that all engines share, over tables sorted by keys and time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mlforge.arrow import from_arrow
+from mlforge.errors import (
+    InvalidSpine,
+    InvalidTimes,
+    KeyTypeMismatch,
+    UnsupportedType,
+    did_you_mean,
+)
+from mlforge.pit import PitRule
+from mlforge.times import Duration, bucket_origin
+
+Int64s = npt.NDArray[np.int64]
+UInt64s = npt.NDArray[np.uint64]
+
+_LAST = np.iinfo(np.int64).max
+# No column can be called this: names have no spaces.
+_CODE = "key code"
+# Rows that are searched together: their scratch arrays stay in the cache.
+_BLOCK = 16_384
+# A key with more rows than this is searched alone: few can exist, and halving costs by the longest.
+_LONG = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """For each spine row, in the spine's order, the row of the table that it sees.
+
+    `rows`: an index into the table, -1 for none. `ages`: microseconds, at most 2**63 - 1; 0 where
+    there is no row and for static features. `past_horizon`: matched rows whose spine time lies
+    after the horizon; `furthest`: by how much, at most. `too_old`: rows that `max_age` took away.
+    """
+
+    rows: Int64s
+    ages: Int64s
+    past_horizon: int = 0
+    furthest: int = 0
+    too_old: int = 0
+
+
+def pit_match(
+    spine: pl.DataFrame, table: pl.DataFrame, rule: PitRule, spine_time: str | None
+) -> Matches:
+    """Find for each spine row the last table row known at its time.
+
+    `spine`: from `cast_keys` and `spine_instants`. `table`: sorted by (keys, timestamp) and unique
+    in them, which every build is. Rule: docs/semantics.md#point-in-time-join.
+    """
+    starts = _starts(table, rule.keys)
+    codes = _codes(spine, table, rule.keys, starts)
+    rows = np.full(len(codes), -1, np.int64)
+    if rule.timestamp is None:
+        rows[codes >= 0] = starts[codes[codes >= 0]]
+        return Matches(rows, np.zeros_like(rows))
+    if spine_time is None:
+        raise InvalidSpine("features with an event time need a time column in the spine")
+    seen, times = _instants(spine[spine_time]), _instants(table[rule.timestamp])
+    asking = np.flatnonzero((codes >= 0) & spine[spine_time].is_not_null().to_numpy())
+    bounds = np.append(starts, table.height)
+    rows[asking] = _search(times, bounds, codes[asking], seen[asking], rule.exact_matches)
+    return _aged(rows, seen, times, rule)
+
+
+def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
+    """The matched rows of a table's columns, in the spine's order; nulls where there is none."""
+    index = pl.Series(matches.rows)
+    return values.select(pl.all().gather(index.set(index < 0, None)))
+
+
+def cast_keys(spine: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The spine's key columns in the table's types, which `types` gives by column.
+
+    Only casts that lose nothing: integers of any width, decimals and instants whose values all
+    fit, categorical to string. Raises InvalidSpine and KeyTypeMismatch, which list every column.
+    """
+    absent = [name for name in types if name not in spine.columns]
+    if absent:
+        raise InvalidSpine(
+            f"the spine has no column {', '.join(absent)}",
+            hint=did_you_mean(absent[0], spine.columns),
+        )
+    casts = {name: _cast(spine[name], dtype) for name, dtype in types.items()}
+    problems = [
+        _mismatch(spine[name], dtype) for name, dtype in types.items() if casts[name] is None
+    ]
+    if problems:
+        name, dtype = next((name, types[name]) for name in types if casts[name] is None)
+        raise KeyTypeMismatch("\n".join(problems), hint=f"make {name} {_name(name, dtype)} first")
+    return pl.DataFrame([cast for cast in casts.values() if cast is not None])
+
+
+def spine_instants(spine: pl.DataFrame, timestamp: str) -> pl.Series:
+    """The spine's times as UTC microseconds: a date is the day's beginning, a naive time is UTC.
+
+    Raises InvalidSpine, and InvalidTimes where a time has digits below a microsecond.
+    """
+    if timestamp not in spine.columns:
+        raise InvalidSpine(
+            f"the spine has no column {timestamp}", hint=did_you_mean(timestamp, spine.columns)
+        )
+    times = spine[timestamp]
+    if times.dtype not in (pl.Datetime, pl.Date, pl.Null):
+        raise InvalidSpine(
+            f"{timestamp} has the type {_name(timestamp, times.dtype)}, which is not a time",
+            hint=_time_hint(times),
+        )
+    utc = _as_utc(times)
+    instants = utc.cast(pl.Datetime("us"), strict=False)
+    if _loses(utc, instants):
+        raise InvalidTimes(
+            f"{timestamp} has times that are not whole microseconds, or out of range",
+            cause="rounding a time can show a row the future",
+            hint=f'cut them yourself: pl.col("{timestamp}").dt.cast_time_unit("us")',
+        )
+    return instants.dt.replace_time_zone("UTC")
+
+
+# -- matching ---------------------------------------------------------------------------------
+
+
+def _starts(table: pl.DataFrame, keys: tuple[str, ...]) -> Int64s:
+    """Where each key's rows begin."""
+    is_first = pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift()) for key in keys)
+    return table.select(is_first.arg_true().cast(pl.Int64)).to_series().to_numpy()
+
+
+def _codes(
+    spine: pl.DataFrame, table: pl.DataFrame, keys: tuple[str, ...], starts: Int64s
+) -> Int64s:
+    """For each spine row the number of its key in the table, -1 for none and for a null."""
+    known = table.select(keys)[starts].with_columns(pl.Series(_CODE, np.arange(len(starts))))
+    joined = spine.select(keys).join(known, on=keys, how="left", maintain_order="left")
+    return joined[_CODE].fill_null(-1).to_numpy()
+
+
+def _instants(times: pl.Series) -> Int64s:
+    """Microseconds; 0 for null, which no caller reads."""
+    return times.to_physical().fill_null(0).to_numpy()
+
+
+def _search(times: Int64s, bounds: Int64s, codes: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
+    """The last row of each code whose time is at most what is wanted, or less than it; -1 for none.
+
+    A code's rows are `bounds[code]` to `bounds[code + 1]`. The times themselves are compared:
+    a composite of key and time would be as fast, and could overflow.
+    """
+    begins, ends = bounds[codes], bounds[codes + 1]
+    last = begins - 1
+    short = np.flatnonzero(ends - begins <= _LONG)
+    for block in np.split(short, range(_BLOCK, len(short), _BLOCK)):
+        last[block] = _stride(times, begins[block], ends[block], wanted[block], is_exact)
+    for group in _groups(np.flatnonzero(ends - begins > _LONG), codes):
+        ordered = group[np.argsort(wanted[group])]
+        begin, end = begins[group[0]], ends[group[0]]
+        last[ordered] = begin + _bisect(times[begin:end], wanted[ordered], is_exact) - 1
+    return np.where(last >= begins, last, -1)
+
+
+def _stride(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
+    """The last known row of each range, or the one before it: all ranges at once, in strides that
+    halve."""
+    is_known = np.less_equal if is_exact else np.less
+    last = begins - 1
+    for bit in reversed(range(int((ends - begins).max(initial=0)).bit_length())):
+        reach = last + (1 << bit)
+        # Beyond its range, a row reads another key's time, or the table's last: never taken.
+        known = is_known(times.take(reach, mode="clip"), wanted) & (reach < ends)
+        last = np.where(known, reach, last)
+    return last
+
+
+def _bisect(times: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
+    return np.searchsorted(times, wanted, side="right" if is_exact else "left")
+
+
+def _groups(rows: Int64s, codes: Int64s) -> Iterator[Int64s]:
+    """The rows of each code, together."""
+    if len(rows):
+        ordered = rows[np.argsort(codes[rows])]
+        yield from np.split(ordered, np.flatnonzero(np.diff(codes[ordered])) + 1)
+
+
+def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule) -> Matches:
+    """The matches that `max_age` leaves. Ages are computed for all rows, and kept for some."""
+    found = rows >= 0
+    if not found.any():
+        return Matches(rows, np.zeros_like(rows))
+    horizon = np.int64(_LAST if rule.horizon is None else rule.horizon)
+    late = np.where(seen > horizon, _since(seen, horizon), np.uint64(0))
+    if rule.interval is None:
+        age = _since(seen, times[rows])
+    else:
+        age = np.maximum(_bucket_age(seen, rule.interval, rule.exact_matches), late)
+    keeps = found if rule.max_age is None else found & (age <= rule.max_age)
+    late = np.where(keeps, late, np.uint64(0))
+    return Matches(
+        rows=np.where(keeps, rows, -1),
+        ages=np.where(keeps, np.minimum(age, _LAST), 0).astype(np.int64),
+        past_horizon=int(np.count_nonzero(late)),
+        furthest=int(late.max()),
+        too_old=int(np.count_nonzero(found & ~keeps)),
+    )
+
+
+def _bucket_age(seen: Int64s, interval: Duration, is_exact: bool) -> UInt64s:
+    """The time since the latest bucket end that is seen."""
+    width, origin = interval.microseconds, bucket_origin(interval)
+    # The remainders first: seen - origin can overflow.
+    age = seen % width - origin % width
+    age[age < 0] += width
+    if not is_exact:
+        age[age == 0] = width
+    return age.view(np.uint64)
+
+
+def _since(later: Int64s, earlier: Int64s | np.int64) -> UInt64s:
+    """later - earlier, for later >= earlier: the wrapped difference is the true one, unsigned."""
+    return np.subtract(later, earlier).view(np.uint64)
+
+
+# -- the spine --------------------------------------------------------------------------------
+
+
+def _cast(keys: pl.Series, dtype: pl.DataType) -> pl.Series | None:
+    """The keys in the type, or None when that loses or means something else."""
+    if keys.dtype == dtype:
+        return keys
+    if not _is_kin(keys.dtype, dtype):
+        return None
+    cast = keys.cast(dtype, strict=False)
+    return None if _loses(keys, cast) else cast
+
+
+def _is_kin(spine: pl.DataType, table: pl.DataType) -> bool:
+    """Whether two types hold the same kind of thing."""
+    if isinstance(spine, pl.Datetime) and isinstance(table, pl.Datetime):
+        return (spine.time_zone is None) == (table.time_zone is None)
+    return (
+        spine == pl.Null
+        or (spine.is_integer() and table.is_integer())
+        or (spine.is_decimal() and table.is_decimal())
+        or (spine in (pl.Categorical, pl.Enum) and table == pl.String)
+    )
+
+
+def _loses(before: pl.Series, after: pl.Series) -> bool:
+    return bool(_lost(before, after).any())
+
+
+def _lost(before: pl.Series, after: pl.Series) -> pl.Series:
+    """Where a cast made another value; it wraps and cuts in silence, so cast back and compare."""
+    back = after.cast(before.dtype, strict=False)
+    return before.is_not_null() & (after.is_null() | before.ne_missing(back))
+
+
+def _mismatch(keys: pl.Series, dtype: pl.DataType) -> str:
+    """What is wrong with a key column, with a value that shows it."""
+    bad = keys.is_not_null()
+    if _is_kin(keys.dtype, dtype):
+        bad = _lost(keys, keys.cast(dtype, strict=False))
+    samples = keys.filter(bad).head(1).to_list()
+    sample = f" (for example {samples[0]!r})" if samples else ""
+    spine, table = _name(keys.name, keys.dtype), _name(keys.name, dtype)
+    return f"{keys.name} is {spine} in the spine and {table} in the feature{sample}"
+
+
+def _name(column: str, dtype: pl.DataType) -> str:
+    """The type in mlforge's words, or in Polars' where it has none."""
+    try:
+        return str(from_arrow(pl.Series(column, [], dtype).to_arrow().type, column))
+    except UnsupportedType:
+        return str(dtype)
+
+
+def _as_utc(times: pl.Series) -> pl.Series:
+    """Times as UTC has them, in their own unit, without a zone."""
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
+        return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return times
+
+
+def _time_hint(times: pl.Series) -> str:
+    column = f'pl.col("{times.name}")'
+    if times.dtype == pl.String:
+        return f"parse it: {column}.str.to_datetime()"
+    if times.dtype.is_integer():
+        return f'say its unit: pl.from_epoch("{times.name}", time_unit="s")'
+    return f"cast it: {column}.cast(pl.Datetime)"

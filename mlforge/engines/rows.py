@@ -1,0 +1,54 @@
+"""Rows: a function's own rows in canonical order, unique in keys and event time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from mlforge.definitions.feature import Feature
+from mlforge.errors import DuplicateKeys
+
+_EXAMPLES = 3
+
+
+def unique_rows(feature: Feature, frame: pl.DataFrame) -> pl.DataFrame:
+    """Sorted by keys, then event time, then tiebreak, of which the greatest wins; nulls least.
+
+    Raises DuplicateKeys. Rule: docs/semantics.md#features-without-metrics.
+    """
+    order, tiebreak = feature.order, feature.tiebreak
+    ordered = frame.sort([*order, *tiebreak], nulls_last=False)
+    repeats = _equals_previous(ordered, order)
+    if not repeats.any():
+        return ordered
+    is_last = ~repeats.shift(-1, fill_value=False)
+    ties = is_last & _equals_previous(ordered, [*order, *tiebreak]) if tiebreak else repeats
+    if ties.any():
+        raise _duplicates(feature, ordered.filter(ties))
+    return ordered.filter(is_last)
+
+
+def _equals_previous(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in columns)
+    is_first = pl.int_range(pl.len()) == 0
+    return frame.select(repeats=same & ~is_first)["repeats"]
+
+
+def _duplicates(feature: Feature, rows: pl.DataFrame) -> DuplicateKeys:
+    what = "keys and event time" if feature.timestamp else "keys"
+    examples = [
+        ", ".join(f"{name} = {_text(value)}" for name, value in row.items())
+        for row in rows.select(feature.order).unique(maintain_order=True).head(_EXAMPLES).to_dicts()
+    ]
+    count = "1 row repeats" if len(rows) == 1 else f"{len(rows)} rows repeat"
+    ways = "aggregate in the function"
+    if not feature.tiebreak:
+        ways += ', or declare tiebreak=["column"]: the greatest wins'
+    return DuplicateKeys(
+        f"{feature.name}: {count} the {what} of another", cause="; ".join(examples), hint=ways
+    )
+
+
+def _text(value: object) -> str:
+    return str(value) if hasattr(value, "isoformat") else repr(value)
