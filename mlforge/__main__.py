@@ -1,0 +1,5 @@
+"""`python -m mlforge` is `mlforge`."""
+
+from mlforge.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""What users type in Python: sugar ends here."""

@@ -1,0 +1,152 @@
+"""Training data as users ask for it: any Arrow frame in, a Polars frame with its origin out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import polars as pl
+
+from mlforge.errors import InvalidSpine, InvalidUsage
+from mlforge.flows.resolve import Reference
+from mlforge.flows.train import Rule, TrainEvent, Wanted, train
+from mlforge.flows.workspace import Workspace
+from mlforge.objects.files import storage_errors, sync_file, temporary_name
+from mlforge.provenance import Provenance
+
+
+class ArrowFrame(Protocol):
+    """Any frame that speaks Arrow: polars, pandas, pyarrow, duckdb."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """A feature asked for with some of its columns, or at a version."""
+
+    name: str
+    columns: Sequence[str] | None = None
+    version: str | None = None
+
+
+FeatureLike: TypeAlias = str | tuple[str, str] | FeatureSpec
+
+
+class TrainingSet(pl.DataFrame):
+    """The spine's rows, in its order, with the features' columns; `provenance` says where from.
+
+    What is derived from it is a plain DataFrame: no longer what was joined.
+    """
+
+    provenance: Provenance
+
+
+def get_training_data(
+    spine: ArrowFrame | str | Path,
+    features: Sequence[FeatureLike],
+    *,
+    store: _Store,
+    timestamp: str | None = None,
+    exact_matches: bool = True,
+    full_names: bool = False,
+    at: str | None = None,
+    on_event: Callable[[TrainEvent], None] = lambda event: None,
+) -> TrainingSet:
+    """Join features to a spine so that no row knows the future.
+
+    Rows: exactly the spine's, in its order, duplicates kept. `at`: a commit, tag or branch that
+    pins every feature which is not pinned itself. Rule: docs/semantics.md#point-in-time-join.
+    Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, FeatureNotFound, ObjectCorrupt.
+    """
+    if not features or isinstance(features, str):
+        raise InvalidUsage("features= is a list with at least one feature")
+    workspace = store.workspace()
+    trained = train(
+        workspace,
+        read_spine(spine),
+        [_wanted(feature) for feature in features],
+        Rule(timestamp, exact_matches, full_names),
+        at=workspace.history.resolve(at) if at else None,
+        on_event=on_event,
+    )
+    training = TrainingSet(trained.frame)
+    training.provenance = trained.provenance
+    return training
+
+
+class _Store(Protocol):
+    def workspace(self) -> Workspace: ...
+
+
+def _wanted(feature: FeatureLike) -> Wanted:
+    if isinstance(feature, FeatureSpec):
+        name, columns, version = feature.name, feature.columns, feature.version
+    elif isinstance(feature, tuple):
+        (name, version), columns = feature, None
+    else:
+        name, columns, version = feature, None, None
+    reference = Reference.parse(name if version is None else f"{name}@{version}")
+    return Wanted(reference, None if columns is None else tuple(columns))
+
+
+def read_spine(spine: ArrowFrame | str | Path) -> pl.DataFrame:
+    """A frame, or a Parquet or CSV file, as Polars. Raises InvalidSpine."""
+    if isinstance(spine, str | Path):
+        return _read_file(Path(spine))
+    if isinstance(spine, pl.LazyFrame):
+        return spine.collect()
+    if not hasattr(spine, "__arrow_c_stream__"):
+        raise InvalidSpine(
+            f"{type(spine).__name__} is no Arrow frame",
+            hint="pass a polars, pandas, pyarrow or duckdb frame, or a file's path",
+        )
+    return pl.DataFrame(spine)
+
+
+def _read_file(path: Path) -> pl.DataFrame:
+    readers: dict[str, Callable[[Path], pl.DataFrame]] = {
+        ".parquet": pl.read_parquet,
+        ".csv": lambda file: pl.read_csv(file, try_parse_dates=True, infer_schema_length=None),
+    }
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InvalidSpine(f"the spine {path} is neither .parquet nor .csv")
+    try:
+        return reader(path)
+    except FileNotFoundError as error:
+        raise InvalidSpine(f"the spine {path} is not there") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InvalidSpine(f"the spine {path} cannot be read", cause=str(error)) from error
+
+
+_WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
+    ".parquet": lambda frame, path: frame.write_parquet(path),
+    ".csv": lambda frame, path: frame.write_csv(path),
+}
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file that cannot be written before anything is computed."""
+    if path.suffix.lower() not in _WRITERS:
+        raise InvalidUsage(
+            f"the output {path} is neither .parquet nor .csv", hint="-o train.parquet"
+        )
+    if not path.absolute().parent.is_dir():
+        raise InvalidUsage(f"the folder of {path} is not there", hint=f"mkdir -p {path.parent}")
+
+
+def write_training_set(training: pl.DataFrame, path: Path) -> None:
+    """Write all of it or nothing. Raises StorageFailed."""
+    with storage_errors(path):
+        temporary = temporary_name(path)
+        try:
+            _WRITERS[path.suffix.lower()](training, temporary)
+            sync_file(temporary)
+            temporary.replace(path)
+        except pl.exceptions.ComputeError as error:
+            raise InvalidUsage(f"{path} cannot hold these columns", cause=str(error)) from error
+        finally:
+            temporary.unlink(missing_ok=True)

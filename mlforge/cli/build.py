@@ -1,0 +1,135 @@
+"""`mlforge build`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlforge.cli.context import Features, JsonOption, Tags, names, project, screen_of
+from mlforge.cli.render import Format, Screen, Table
+from mlforge.cli.text import plural, rows, seconds, size
+
+if TYPE_CHECKING:
+    from mlforge.flows.build import BuildOutcome, BuildReport
+
+
+def build(
+    context: typer.Context,
+    features: Features = None,
+    tags: Tags = None,
+    version: Annotated[
+        str | None, typer.Option(metavar="X.Y.Z", help="The number, for one feature")
+    ] = None,
+    no_commit: Annotated[
+        bool, typer.Option("--no-commit", help="Write the files and leave committing to you")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute, and write nothing")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute although nothing changed")
+    ] = False,
+    accept_nondeterminism: Annotated[
+        bool,
+        typer.Option("--accept-nondeterminism", help="Make a version of a result that varies"),
+    ] = False,
+    message: Annotated[
+        str | None, typer.Option("-m", "--message", metavar="MSG", help="The commit's subject")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compute what changed and commit its versions
+
+    Example: mlforge build -f user_spend --dry-run
+    """
+    screen, started = screen_of(context), time.perf_counter()
+    definitions = project().load()
+    with screen.progress() as progress:
+        report = definitions.build(
+            names(features),
+            tags=names(tags),
+            version=version,
+            commit=not no_commit,
+            dry_run=dry_run,
+            force=force,
+            accept_nondeterminism=accept_nondeterminism,
+            message=message,
+            on_error="report",
+            on_event=lambda e: progress.say(f"{e.stage} {e.feature}", e.number, e.count),
+        )
+    elapsed = time.perf_counter() - started
+    if json:
+        screen.document(
+            Format.JSON, "mlforge.build/v1", report.to_dict(), "features", Table((), ())
+        )
+    else:
+        _tell(screen, report, elapsed, is_committed=not (no_commit or dry_run))
+    _tell_problems(screen, report)
+    if report.failed:
+        raise typer.Exit(1)
+
+
+def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: bool) -> None:
+    built = [report[name] for name in report.built]
+    if not built and not report.failed:
+        count = plural(len(report), "feature")
+        screen.line(f"No change: {count} up to date  ", (seconds(elapsed), "dim"))
+        return
+    table = Table(
+        ("feature", "version", "change", "rows", "size", "time"),
+        [_cells(outcome) for outcome in built],
+        numbers=frozenset({"rows", "size", "time"}),
+        has_header=False,
+        styles={"feature": "bold", "version": "green", "time": "dim"},
+    )
+    screen.table(table)
+    if report.unchanged:
+        screen.line(f"unchanged: {', '.join(report.unchanged)}")
+    if built:
+        _tell_commit(screen, report, elapsed, is_committed=is_committed)
+
+
+def _cells(outcome: BuildOutcome) -> list[str]:
+    arrow = f"{outcome.previous} -> {outcome.version}" if outcome.previous else str(outcome.version)
+    is_told = 0 < len(outcome.details) <= 2
+    details = f", {', '.join(outcome.details)}" if is_told else ""
+    new = f", {size(outcome.new_bytes) if outcome.new_bytes else 'nothing'} new"
+    is_partly_new = outcome.new_bytes != outcome.bytes
+    return [
+        outcome.name,
+        arrow,
+        f"({outcome.change}{details})",
+        rows(outcome.rows),
+        size(outcome.bytes) + (new if is_partly_new else ""),
+        seconds(outcome.seconds),
+    ]
+
+
+def _tell_commit(
+    screen: Screen, report: BuildReport, elapsed: float, *, is_committed: bool
+) -> None:
+    count = plural(len(report.built), "feature")
+    took = (f"  {seconds(elapsed)}", "dim")
+    if report.is_dry:
+        screen.line(f"{count} would be built; nothing was written", took)
+    elif report.commit is None or not is_committed:
+        screen.line(f"{count} written, not committed", took)
+        screen.next("git add feature_store && git commit")
+    else:
+        place = f"on {report.branch}" if report.branch else "on a detached HEAD"
+        screen.line(f"{count} in one commit ", (report.commit.short, "yellow"), f" {place}", took)
+        screen.next(f"mlforge log {report.built[0]}")
+        if report.branch is None:
+            screen.message("hint: git switch -c NAME keeps this commit on a branch")
+
+
+def _tell_problems(screen: Screen, report: BuildReport) -> None:
+    for outcome in report.values():
+        if outcome.warning:
+            screen.warning(outcome.warning)
+        if outcome.excluded and outcome.status == "built":
+            screen.message(
+                f"{outcome.name}: {rows(outcome.excluded)} without a key or time left out"
+            )
+        if outcome.error is not None:
+            screen.error(outcome.error)

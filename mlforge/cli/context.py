@@ -1,0 +1,54 @@
+"""Context: what every command shares: the screen, options as users type them, the project."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from mlforge.cli.render import Format, Screen
+from mlforge.errors import InvalidUsage
+from mlforge.plugins import load_module
+
+if TYPE_CHECKING:
+    from mlforge.api.project import Project
+
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f", "--feature", "--features", metavar="NAME", help="Only these; a,b or repeated"
+    ),
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("-t", "--tag", "--tags", metavar="TAG", help="Only features with one of these"),
+]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to answer")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json")]
+
+
+def screen_of(context: typer.Context) -> Screen:
+    return cast("Screen", context.obj)
+
+
+def project() -> Project:
+    """The project at or above the current folder. Loads the library, but no user code."""
+    module = load_module("mlforge.api.project", None)
+    found: Project = module.find_project(Path.cwd())
+    return found
+
+
+def names(values: Sequence[str] | None) -> list[str] | None:
+    """`-f a,b -f c` as [a, b, c]; None if the option was not given. Raises InvalidUsage."""
+    if values is None:
+        return None
+    split = [name.strip() for value in values for name in value.split(",")]
+    if not all(split):
+        raise InvalidUsage("an empty name in a list", hint="-f a,b")
+    return list(dict.fromkeys(split))
+
+
+def chosen_format(format: Format, is_json: bool) -> Format:
+    return Format.JSON if is_json else format

@@ -1,0 +1,112 @@
+"""`mlforge list`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlforge.canonical import Plain
+from mlforge.cli import versions
+from mlforge.cli.context import (
+    FormatOption,
+    JsonOption,
+    Tags,
+    chosen_format,
+    names,
+    project,
+    screen_of,
+)
+from mlforge.cli.render import Format, Screen, Table
+from mlforge.cli.text import rows, size
+from mlforge.errors import InvalidUsage
+
+if TYPE_CHECKING:
+    from mlforge.flows.overview import FeatureOverview
+
+
+class What(StrEnum):
+    """What can be listed."""
+
+    FEATURES = "features"
+    ENTITIES = "entities"
+    SOURCES = "sources"
+    VERSIONS = "versions"
+    TAGS = "tags"
+
+
+def list_(
+    context: typer.Context,
+    what: Annotated[What, typer.Argument(help="What to list")] = What.FEATURES,
+    feature: Annotated[
+        str | None, typer.Argument(metavar="[FEATURE]", help="For versions: of which feature")
+    ] = None,
+    tags: Tags = None,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """List what there is in the store
+
+    Example: mlforge list versions user_spend
+    """
+    if what is What.VERSIONS:
+        if feature is None:
+            raise InvalidUsage("whose versions?", hint="mlforge list versions FEATURE")
+        versions.versions(context, feature, format, json)
+        return
+    if feature is not None:
+        raise InvalidUsage(f"list {what} takes no feature", hint=f"mlforge list {what}")
+    screen, chosen = screen_of(context), chosen_format(format, json)
+    found = project().store().overview(names(tags))
+    if what is What.FEATURES:
+        _features(screen, chosen, found)
+    else:
+        _grouped(screen, chosen, what, found)
+    if not found and chosen is Format.TABLE:
+        screen.message("no feature yet")
+        screen.next("mlforge build")
+
+
+def _features(screen: Screen, format: Format, found: tuple[FeatureOverview, ...]) -> None:
+    table = Table(
+        ("feature", "version", "keys", "columns", "rows", "size", "tags", "description"),
+        [
+            [
+                o.manifest.name,
+                f"{o.manifest.version}{' draft' if o.is_draft else ''}",
+                ", ".join(o.manifest.schema.keys),
+                str(len(o.manifest.schema.values)),
+                rows(o.manifest.rows).split()[0],
+                size(o.manifest.size_bytes),
+                ", ".join(o.manifest.tags),
+                o.manifest.description or "",
+            ]
+            for o in found
+        ],
+        numbers=frozenset({"columns", "rows", "size"}),
+        styles={"feature": "bold", "version": "green"},
+    )
+    record: dict[str, Plain] = {"features": [o.to_dict() for o in found]}
+    screen.document(format, "mlforge.list/v1", record, "features", table)
+
+
+def _grouped(
+    screen: Screen, format: Format, what: What, found: tuple[FeatureOverview, ...]
+) -> None:
+    """Entities, sources or tags, each with the features that have it."""
+    groups: dict[str, list[str]] = {}
+    for o in found:
+        manifest = o.manifest
+        match what:
+            case What.ENTITIES:
+                keys = manifest.entities or manifest.schema.keys
+            case What.SOURCES:
+                keys = tuple(source.text for source in manifest.sources)
+            case _:
+                keys = manifest.tags
+        for key in keys:
+            groups.setdefault(key, []).append(manifest.name)
+    table = Table((what.value, "features"), [[k, ", ".join(v)] for k, v in sorted(groups.items())])
+    items: list[Plain] = [{"name": k, "features": v} for k, v in sorted(groups.items())]
+    screen.document(format, f"mlforge.list.{what}/v1", {what.value: items}, what.value, table)

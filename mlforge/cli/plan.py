@@ -1,0 +1,87 @@
+"""`mlforge plan`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from mlforge.canonical import Plain
+from mlforge.cli.context import (
+    Features,
+    FormatOption,
+    JsonOption,
+    Tags,
+    chosen_format,
+    names,
+    project,
+    screen_of,
+)
+from mlforge.cli.render import Format, Table
+
+if TYPE_CHECKING:
+    from mlforge.flows.plan import PlannedFeature
+
+
+def plan(
+    context: typer.Context,
+    features: Features = None,
+    tags: Tags = None,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Say what a build would do and why; nothing is written
+
+    Example: mlforge plan -f user_spend
+    """
+    screen = screen_of(context)
+    planned = project().load().plan(names(features), tags=names(tags))
+    rows = [[p.name, _versions(p), _change(p), _data(p)] for p in planned]
+    table = Table(("feature", "version", "change", "data"), rows, has_header=False)
+    record: dict[str, Plain] = {"features": [_fields(p) for p in planned]}
+    screen.document(chosen_format(format, json), "mlforge.plan/v1", record, "features", table)
+    errors = [p.error for p in planned if p.error is not None]
+    for error in errors:
+        screen.error(error)
+    if errors:
+        raise typer.Exit(max(error.exit_code for error in errors))
+    if any(p.status != "unchanged" for p in planned):
+        screen.next("mlforge build")
+
+
+def _versions(planned: PlannedFeature) -> str:
+    if planned.head is None:
+        return str(planned.next or "-")
+    return f"{planned.head} -> {planned.next}" if planned.next else str(planned.head)
+
+
+def _change(planned: PlannedFeature) -> str:
+    match planned.status:
+        case "new":
+            return "first build"
+        case "changed":
+            change = planned.change
+            details = f" ({', '.join(change.details)})" if change.details else ""
+            return f"{change.bump.word}: {change.reason}{details}"
+        case "unknown":
+            return "changed: " + ", ".join(planned.causes)
+        case status:
+            return str(status)
+
+
+def _data(planned: PlannedFeature) -> str:
+    return "data: unknown until built" if planned.status in ("changed", "unknown") else ""
+
+
+def _fields(planned: PlannedFeature) -> dict[str, Plain]:
+    return {
+        "name": planned.name,
+        "status": planned.status.value,
+        "head": None if planned.head is None else str(planned.head),
+        "next": None if planned.next is None else str(planned.next),
+        "bump": planned.change.bump.word,
+        "reason": planned.change.reason,
+        "details": list(planned.change.details),
+        "causes": list(planned.causes),
+        "error": None if planned.error is None else planned.error.code,
+    }

@@ -1,0 +1,80 @@
+"""`mlforge show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
+from mlforge.cli.render import Format, Table
+from mlforge.cli.text import plural, rows, size
+from mlforge.plugins import load_module
+
+if TYPE_CHECKING:
+    from mlforge.api.store import FeatureMetadata
+
+
+def show(
+    context: typer.Context,
+    feature: Annotated[str, typer.Argument(metavar="FEATURE[@REF]", help="A feature or a version")],
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Show a version: what it is, what it was made from, its columns
+
+    Example: mlforge show user_spend@1.0.0
+    """
+    screen = screen_of(context)
+    metadata = project().store().metadata(feature)
+    chosen = chosen_format(format, json)
+    columns = Table(
+        ("column", "type", "role"),
+        [[name, type, _role(metadata, name)] for name, type in metadata.columns.items()],
+        has_header=chosen is not Format.TABLE,
+    )
+    if chosen is Format.TABLE:
+        fields = [[name, text] for name, text in _fields(metadata) if text]
+        screen.table(Table(("", ""), fields, has_header=False))
+        screen.line("")
+    screen.document(chosen, "mlforge.show/v1", metadata.to_dict(), "columns", columns)
+
+
+def _role(metadata: FeatureMetadata, column: str) -> str:
+    if column in metadata.keys:
+        return "key"
+    return "event time" if column == metadata.timestamp else ""
+
+
+def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
+    manifest = metadata.manifest
+    bump = f"{manifest.bump}: " if manifest.bump else ""
+    details = f" ({', '.join(manifest.details)})" if manifest.details else ""
+    iso = load_module("mlforge.times", None).iso
+    sources = [f"{source.text} {source.digest.short}" for source in manifest.sources]
+    commit = metadata.commit.short if metadata.commit else "draft, not committed"
+    created = f" {metadata.created_at.isoformat()}" if metadata.created_at else ""
+    return [
+        ("feature", f"{manifest.name} {manifest.version}"),
+        ("description", manifest.description or ""),
+        ("owner", manifest.owner or ""),
+        ("tags", ", ".join(manifest.tags)),
+        ("change", f"{bump}{manifest.reason}{details}"),
+        ("previous", str(manifest.previous or "")),
+        ("commit", commit + created),
+        (
+            "rows",
+            f"{rows(manifest.rows)} in {plural(len(manifest.parts), 'object')}, "
+            f"{size(manifest.size_bytes)}",
+        ),
+        (
+            "left out",
+            f"{rows(manifest.excluded)} without a key or time" if manifest.excluded else "",
+        ),
+        ("interval", str(manifest.interval or "")),
+        ("max age", str(manifest.max_age or "")),
+        ("horizon", iso(manifest.horizon) if manifest.horizon is not None else ""),
+        ("sources", ", ".join(sources)),
+        ("validators", ", ".join(f"{v.column} {v.rule}" for v in manifest.validators)),
+        ("content", str(manifest.content_hash)),
+    ]

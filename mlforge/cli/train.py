@@ -1,0 +1,90 @@
+"""`mlforge train`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlforge.cli.context import Features, JsonOption, names, project, screen_of
+from mlforge.cli.render import Format, Screen, Table
+from mlforge.cli.text import percent, rows, seconds
+from mlforge.errors import InvalidUsage
+from mlforge.plugins import load_module
+from mlforge.times import human_age
+
+if TYPE_CHECKING:
+    from mlforge.provenance import FeatureMatch, Provenance
+
+
+def train(
+    context: typer.Context,
+    spine: Annotated[Path, typer.Argument(help="A parquet or csv file with keys and times")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .csv file")],
+    features: Features = None,
+    timestamp: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="The spine's time column")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(metavar="REV", help="Pin features to a commit, tag or branch")
+    ] = None,
+    full_names: Annotated[
+        bool, typer.Option("--full-names", help="Name columns FEATURE__COLUMN")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Join features to a spine, each row as it was known at its time
+
+    Example: mlforge train labels.parquet -f user_spend --timestamp label_time -o train.parquet
+    """
+    screen, started = screen_of(context), time.perf_counter()
+    wanted = names(features)
+    if wanted is None:
+        raise InvalidUsage("no feature is asked for", hint="-f NAME or -f NAME@1.0.0")
+    store = project().store()
+    api = load_module("mlforge.api.training", None)
+    api.check_output(output)
+    with screen.progress() as progress:
+        training = api.get_training_data(
+            spine,
+            wanted,
+            store=store,
+            timestamp=timestamp,
+            full_names=full_names,
+            at=at,
+            on_event=lambda e: progress.say(f"joining {e.feature}", e.number, e.count),
+        )
+        progress.say(f"writing {output}", 1, 1)
+        api.write_training_set(training, output)
+    provenance: Provenance = training.provenance
+    if json:
+        record = {**provenance.to_dict(), "output": str(output)}
+        screen.document(Format.JSON, "mlforge.train/v1", record, "features", Table((), ()))
+    else:
+        _tell(screen, provenance, output, time.perf_counter() - started)
+
+
+def _tell(screen: Screen, provenance: Provenance, output: Path, elapsed: float) -> None:
+    screen.line(f"{rows(provenance.rows)} in and out  ", (seconds(elapsed), "dim"))
+    table = Table(
+        ("feature", "matched", "age"),
+        [_cells(match, provenance.rows) for match in provenance.features],
+        has_header=False,
+        styles={"feature": "bold"},
+    )
+    screen.table(table)
+    for match in provenance.features:
+        if match.past_horizon:
+            late = f"{rows(match.past_horizon)} lie after the horizon of {match.pin.reference}"
+            screen.line(f"{late} (by {human_age(match.furthest)} at most)")
+    screen.line(f"{output}  content ", (provenance.content_hash.short, "yellow"))
+    if provenance.is_dirty:
+        screen.warning("at least one version is a draft, in no commit: this cannot be made again")
+
+
+def _cells(match: FeatureMatch, total: int) -> list[str]:
+    age = f"median age {human_age(match.median_age)}" if match.median_age is not None else ""
+    too_old = f", {rows(match.too_old)} too old" if match.too_old else ""
+    return [match.pin.reference, f"{percent(match.matched, total)} matched{too_old}", age]

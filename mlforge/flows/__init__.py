@@ -1,0 +1,1 @@
+"""The verbs: one a file; they take exact values, return values, and print nothing."""

@@ -1,0 +1,186 @@
+"""Plan: what a build would do and why; nothing is computed, nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from mlforge import versioning
+from mlforge.canonical import encode
+from mlforge.definitions.feature import Feature
+from mlforge.definitions.identity import code_hash, config_hash, validators_text
+from mlforge.engines.base import Engine, SourceFiles
+from mlforge.errors import MlforgeError
+from mlforge.flows.recipes import RecipeCache
+from mlforge.flows.resolve import head
+from mlforge.flows.sources import DigestCache, find_files, record
+from mlforge.flows.workspace import Workspace
+from mlforge.ids import (
+    FIRST_VERSION,
+    Bump,
+    CodeHash,
+    CommitId,
+    ConfigHash,
+    ContentHash,
+    Recipe,
+    Version,
+)
+from mlforge.manifest import Manifest, SourceRecord, Validation
+from mlforge.plugins import package_version
+from mlforge.schema import Schema
+
+# Raised when a rule of docs/semantics.md changes results: everything is computed again.
+SEMANTICS = 1
+# Packages whose version can change what a user's function returns.
+_REACHED = ("polars",)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """Everything that a feature is built from, before anything is computed."""
+
+    feature: Feature
+    files: SourceFiles
+    sources: tuple[SourceRecord, ...]
+    config_hash: ConfigHash
+    code_hash: CodeHash
+    recipe: Recipe
+
+    @property
+    def validators(self) -> tuple[Validation, ...]:
+        return tuple(Validation(column, rule) for column, rule in validators_text(self.feature))
+
+    def declared(self, schema: Schema, content: ContentHash | None) -> versioning.Declared:
+        """In the words of a manifest, so that it can be compared with one."""
+        feature = self.feature
+        return versioning.Declared(
+            schema=schema,
+            entities=feature.entities,
+            interval=feature.interval,
+            max_age=feature.max_age,
+            tiebreak=feature.tiebreak,
+            config_hash=self.config_hash,
+            code_hash=self.code_hash,
+            sources=self.sources,
+            description=feature.description,
+            owner=feature.owner,
+            tags=feature.tags,
+            validators=self.validators,
+            content_hash=content,
+        )
+
+
+class PlanStatus(StrEnum):
+    """What a build would do with a feature."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    UNKNOWN = "unknown"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFeature:
+    """What is certain about a feature before it is computed."""
+
+    name: str
+    status: PlanStatus
+    head: Version | None
+    next: Version | None
+    change: versioning.Change
+    causes: tuple[str, ...]
+    error: MlforgeError | None = None
+
+
+def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingredients:
+    """Hash what a feature is built from. Raises SourceNotFound."""
+    files = find_files(feature.source, project_root, feature.name)
+    sources = (record(feature.source, files, digests),)
+    config, code = config_hash(feature), code_hash(feature)
+    recipe = Recipe.of(
+        encode(
+            {
+                "sources": [[source.text, source.digest.hex] for source in sources],
+                "code": code.hex,
+                "config": config.hex,
+                "validators": validators_text(feature),
+                "as_of": None,
+                "semantics": SEMANTICS,
+                "packages": {name: package_version(name) for name in _REACHED},
+            }
+        )
+    )
+    return Ingredients(feature, files, sources, config, code, recipe)
+
+
+def plan(
+    workspace: Workspace, features: Sequence[Feature], engine: Engine, project_root: Path
+) -> tuple[PlannedFeature, ...]:
+    """What a build would do with each feature, as far as it is certain without computing."""
+    digests = DigestCache(workspace.cache / "sources.json")
+    recipes = RecipeCache(workspace.cache / "recipes")
+    commit = workspace.history.head().commit
+    return tuple(
+        _plan_feature(workspace, feature, engine, commit, project_root, digests, recipes)
+        for feature in features
+    )
+
+
+def _plan_feature(
+    workspace: Workspace,
+    feature: Feature,
+    engine: Engine,
+    commit: CommitId | None,
+    project_root: Path,
+    digests: DigestCache,
+    recipes: RecipeCache,
+) -> PlannedFeature:
+    current = head(workspace, feature.name, commit) if commit else None
+    try:
+        ingredients = gather(feature, project_root, digests)
+        schema = _schema(ingredients, engine, current)
+    except MlforgeError as error:
+        version = current.version if current else None
+        return PlannedFeature(
+            feature.name, PlanStatus.FAILED, version, None, versioning.UNCHANGED, (), error
+        )
+    if current is None:
+        change = versioning.Change(Bump.NONE, "first_build")
+        return PlannedFeature(feature.name, PlanStatus.NEW, None, FIRST_VERSION, change, ())
+    change = versioning.compare(current, ingredients.declared(schema, None))
+    is_known = recipes.content(ingredients.recipe) == current.content_hash
+    causes = () if is_known else recompute_causes(ingredients, current)
+    if change.bump is not Bump.NONE:
+        status = PlanStatus.CHANGED
+    else:
+        status = PlanStatus.UNKNOWN if causes else PlanStatus.UNCHANGED
+    following = current.version.bumped(change.bump) if change.bump is not Bump.NONE else None
+    return PlannedFeature(feature.name, status, current.version, following, change, causes)
+
+
+def _schema(ingredients: Ingredients, engine: Engine, current: Manifest | None) -> Schema:
+    if current is not None and current.recipe == ingredients.recipe:
+        return current.schema
+    return engine.schema(ingredients.feature, ingredients.files)
+
+
+def recompute_causes(ingredients: Ingredients, current: Manifest) -> tuple[str, ...]:
+    """Why a feature must be computed, in words; empty when its recipe is the head's."""
+    if current.recipe == ingredients.recipe:
+        return ()
+    before = {source.text: source.digest for source in current.sources}
+    causes = [
+        f"source {source.text}"
+        for source in ingredients.sources
+        if before.get(source.text) != source.digest
+    ]
+    if current.code_hash != ingredients.code_hash:
+        causes.append("code")
+    if current.config_hash != ingredients.config_hash:
+        causes.append("declaration")
+    if current.validators != ingredients.validators:
+        causes.append("validators")
+    return tuple(causes or ["package versions"])

@@ -1,0 +1,210 @@
+"""Resolve: references to exact versions; what is head here and head at a commit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from mlforge.errors import (
+    FeatureNotFound,
+    InvalidName,
+    InvalidReference,
+    ManifestCorrupt,
+    NotFound,
+    StorageFailed,
+    VersionNotFound,
+    did_you_mean,
+)
+from mlforge.flows.workspace import Workspace
+from mlforge.ids import CommitId, Version, parse_name
+from mlforge.manifest import FILE_NAME, Manifest
+
+_LARGEST_MANIFEST = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """`name`, `name@1.1.0`, `name@~=1.2` or `name@<git revision>`, taken apart."""
+
+    name: str
+    selector: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Raises InvalidReference, InvalidName."""
+        name, at, selector = text.partition("@")
+        if at and not selector:
+            raise InvalidReference(
+                f"{text!r} names no version after @", hint=f"write {name}, or {name}@1.0.0"
+            )
+        if not name:
+            raise InvalidReference(f"{text!r} names no feature", hint="write NAME@1.0.0")
+        return cls(parse_name(name, "name of a feature"), selector or None)
+
+    def __str__(self) -> str:
+        return self.name if self.selector is None else f"{self.name}@{self.selector}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """An exact version, and the commit whose tree was read; None: the work tree."""
+
+    manifest: Manifest
+    commit: CommitId | None
+
+
+def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> Resolved:
+    """The version that a reference means, in the work tree or in a commit's tree.
+
+    A full version wins over a tag of that name. Raises FeatureNotFound, VersionNotFound,
+    RevisionNotFound, InvalidReference.
+    """
+    selector = reference.selector
+    if selector is not None and not _selects_version(selector):
+        at = _revision(workspace, reference, selector)
+        selector = None
+    names = feature_names(workspace, at)
+    if reference.name not in names:
+        raise FeatureNotFound(
+            f"no feature is called {reference.name}{_place(at)}",
+            hint=did_you_mean(reference.name, names) or "mlforge build",
+        )
+    version = _choose(reference, selector, versions(workspace, reference.name, at))
+    return Resolved(read_manifest(workspace, reference.name, version, at), at)
+
+
+def _revision(workspace: Workspace, reference: Reference, selector: str) -> CommitId:
+    try:
+        return workspace.history.resolve(selector)
+    except NotFound as error:
+        known = ", ".join(str(version) for version in versions(workspace, reference.name, None))
+        raise VersionNotFound(
+            f"{reference.name} has no version, and git no revision, {selector!r}",
+            cause=error.hint,
+            hint=f"its versions are {known}" if known else "mlforge list",
+        ) from error
+
+
+def _selects_version(selector: str) -> bool:
+    return selector.startswith("~=") or Version.is_version(selector)
+
+
+def _choose(reference: Reference, selector: str | None, known: tuple[Version, ...]) -> Version:
+    if selector is None:
+        return known[-1]
+    if selector.startswith("~="):
+        allowed = _compatible(selector, known)
+    else:
+        allowed = [version for version in known if str(version) == selector]
+    if allowed:
+        return allowed[-1]
+    raise VersionNotFound(
+        f"{reference.name} has no version {selector}",
+        hint="its versions are " + ", ".join(map(str, known)),
+    )
+
+
+def _compatible(selector: str, known: Iterable[Version]) -> list[Version]:
+    try:
+        specifier = SpecifierSet(selector)
+    except InvalidSpecifier as error:
+        raise InvalidReference(
+            f"{selector!r} is not a version range", hint="write ~=1.2 for >= 1.2 and < 2"
+        ) from error
+    return [version for version in known if specifier.contains(str(version))]
+
+
+def _place(at: CommitId | None) -> str:
+    return "" if at is None else f" at {at.short}"
+
+
+def feature_names(workspace: Workspace, at: CommitId | None) -> tuple[str, ...]:
+    """Every feature that has a version, in name order."""
+    names = _names(workspace, at)
+    return tuple(name for name in names if _is_name(name) and versions(workspace, name, at))
+
+
+def versions(workspace: Workspace, name: str, at: CommitId | None) -> tuple[Version, ...]:
+    """A feature's versions in the tree that is read, oldest first."""
+    found = [
+        Version.parse(entry) for entry in _names(workspace, at, name) if Version.is_version(entry)
+    ]
+    if at is None:
+        complete = [v for v in found if (_folder(workspace, name, v) / FILE_NAME).is_file()]
+        return tuple(sorted(complete))
+    return tuple(sorted(found))
+
+
+def read_manifest(
+    workspace: Workspace, name: str, version: Version, at: CommitId | None
+) -> Manifest:
+    """A version's manifest, from a commit's tree or the work tree. Raises ManifestCorrupt."""
+    path = workspace.path_of(name, str(version), FILE_NAME)
+    if at is None:
+        data = _read_here(workspace, _folder(workspace, name, version) / FILE_NAME)
+    else:
+        data = workspace.history.read(at, path)
+    if data is None:
+        raise VersionNotFound(f"{name} has no version {version}{_place(at)}")
+    manifest = Manifest.decode(data, path)
+    if (manifest.name, manifest.version) != (name, version):
+        raise ManifestCorrupt(
+            f"the manifest {path} is of {manifest.name}@{manifest.version}",
+            hint=f"git checkout HEAD -- {path}",
+        )
+    return manifest
+
+
+def version_of(workspace: Workspace, path: str) -> tuple[str, Version] | None:
+    """The feature and version whose manifest a path of the repository is."""
+    parts = path.removeprefix(f"{workspace.prefix}/").split("/")
+    if len(parts) != 3 or parts[2] != FILE_NAME or not Version.is_version(parts[1]):
+        return None
+    return parts[0], Version.parse(parts[1])
+
+
+def head(workspace: Workspace, name: str, at: CommitId | None) -> Manifest | None:
+    """The head of a feature: its highest version in the tree; None if it has none."""
+    known = versions(workspace, name, at)
+    return read_manifest(workspace, name, known[-1], at) if known else None
+
+
+def _names(workspace: Workspace, at: CommitId | None, *parts: str) -> tuple[str, ...]:
+    if at is not None:
+        return workspace.history.list(at, workspace.path_of(*parts))
+    folder = workspace.folder.joinpath(*parts)
+    try:
+        with os.scandir(folder) as entries:
+            return tuple(sorted(e.name for e in entries if e.is_dir(follow_symlinks=False)))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+
+
+def _is_name(text: str) -> bool:
+    try:
+        parse_name(text)
+    except InvalidName:
+        return False
+    return True
+
+
+def _folder(workspace: Workspace, name: str, version: Version) -> Path:
+    return workspace.folder / name / str(version)
+
+
+def _read_here(workspace: Workspace, path: Path) -> bytes | None:
+    """A small regular file below the store; a link is never followed out of it."""
+    try:
+        if path.is_symlink() or path.stat().st_size > _LARGEST_MANIFEST:
+            raise ManifestCorrupt(
+                f"{path.relative_to(workspace.root)} is a link, or too large to be a manifest"
+            )
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageFailed(f"cannot read {path}", cause=error.strerror) from error

@@ -1,0 +1,95 @@
+"""Sources: a declared source found on disk, and the digest of its bytes."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlforge.canonical import Plain, decode, encode
+from mlforge.definitions.source import Source
+from mlforge.engines.base import SourceFiles
+from mlforge.errors import Corrupt, SourceNotFound
+from mlforge.ids import Digest, SourceDigest, hash_file
+from mlforge.manifest import SourceRecord
+from mlforge.objects.files import write_file
+from mlforge.types import DataType
+
+
+def find_files(source: Source, root: Path, feature: str) -> SourceFiles:
+    """The files of a source; a relative path starts at `root`. Raises SourceNotFound."""
+    pattern = str(root / Path(str(source.path)).expanduser())
+    if glob.has_magic(pattern):
+        paths = sorted(Path(found) for found in glob.glob(pattern, recursive=True))
+        paths = [path for path in paths if path.is_file()]
+    else:
+        paths = [Path(pattern)] if Path(pattern).is_file() else []
+    if not paths:
+        raise SourceNotFound(
+            f"{feature}: the source {source.text} is not there",
+            cause=f"no file {pattern}",
+            hint="a relative path starts at the project's root, where mlforge.toml is",
+        )
+    types = {
+        name: type if isinstance(type, DataType) else DataType.parse(type)
+        for name, type in (source.schema or {}).items()
+    }
+    return SourceFiles(tuple(paths), source.file_format, types)
+
+
+def record(source: Source, files: SourceFiles, digests: DigestCache) -> SourceRecord:
+    """What a manifest says of a source: its declared text and the digest of its files."""
+    parts = [[path.name, digests.digest(path).hex] for path in files.paths]
+    digest = SourceDigest(parts[0][1]) if len(parts) == 1 else SourceDigest.of(encode(parts))
+    return SourceRecord(source.text, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a file looked like when it was hashed."""
+
+    size: int
+    modified: int
+    inode: int
+    hex: str
+
+
+class DigestCache:
+    """Digests of files by (path, size, modification time, inode). Deletable at any time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: Mapping[str, _Seen] = {}
+        self._fresh: dict[str, _Seen] = {}
+        try:
+            self._seen = decode(path.read_bytes(), dict[str, _Seen])
+        except (OSError, Corrupt):
+            # A cache: what cannot be read is computed again.
+            self._seen = {}
+
+    def digest(self, path: Path) -> Digest:
+        """Raises SourceNotFound when the file goes away meanwhile."""
+        try:
+            status = path.stat()
+            known = self._fresh.get(str(path)) or self._seen.get(str(path))
+            looks = (status.st_size, status.st_mtime_ns, status.st_ino)
+            if known is None or (known.size, known.modified, known.inode) != looks:
+                known = _Seen(*looks, hash_file(path))
+                self._fresh[str(path)] = known
+        except OSError as error:
+            raise SourceNotFound(f"cannot read {path}", cause=error.strerror) from error
+        return Digest(known.hex)
+
+    def save(self) -> None:
+        """Keep what was hashed since."""
+        if not self._fresh:
+            return
+        merged = {**self._seen, **self._fresh}
+        fields: dict[str, Plain] = {
+            path: {"size": s.size, "modified": s.modified, "inode": s.inode, "hex": s.hex}
+            for path, s in merged.items()
+        }
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(self._path, encode(fields))
+        self._seen, self._fresh = merged, {}

@@ -1,0 +1,237 @@
+"""Train: a spine joined with pinned features, each row seeing only what was known at its time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from mlforge.arrow import canonical_table, columns_of
+from mlforge.content import hash_content
+from mlforge.engines.join import Matches, cast_keys, pit_match, spine_instants, take
+from mlforge.errors import (
+    ColumnCollision,
+    ColumnNotFound,
+    InvalidSpine,
+    UnsupportedType,
+    did_you_mean,
+)
+from mlforge.flows.read import read_rows
+from mlforge.flows.resolve import Reference, Resolved, resolve
+from mlforge.flows.workspace import Workspace
+from mlforge.ids import CommitId, ContentHash
+from mlforge.manifest import FILE_NAME, Manifest
+from mlforge.pit import PitRule
+from mlforge.provenance import FeatureMatch, Pin, Provenance
+from mlforge.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A feature asked for: a reference, and which of its columns; None: all values."""
+
+    reference: Reference
+    columns: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How to join. `timestamp` None: the spine has no time, so only static features fit."""
+
+    timestamp: str | None
+    exact_matches: bool = True
+    full_names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrainEvent:
+    """Progress: the feature being joined, and which of how many it is."""
+
+    feature: str
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The spine's rows in the spine's order with the features' columns, and where they are from."""
+
+    frame: pl.DataFrame
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """A resolved feature, its columns to read and what they are called in the output."""
+
+    resolved: Resolved
+    names: dict[str, str]
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.resolved.manifest
+
+    @property
+    def label(self) -> str:
+        return f"{self.manifest.name}@{self.manifest.version}"
+
+
+def train(
+    workspace: Workspace,
+    spine: pl.DataFrame,
+    wanted: Sequence[Wanted],
+    rule: Rule,
+    *,
+    at: CommitId | None,
+    on_event: Callable[[TrainEvent], None],
+) -> Trained:
+    """Join features to a spine. `at` pins every feature that is not pinned itself.
+
+    Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
+    """
+    chosen = [_select(workspace, want, at, rule.full_names) for want in wanted]
+    _refuse_collisions(spine, chosen)
+    instants = _instants(spine, rule, chosen)
+    tip, output, matches = workspace.history.head().commit, spine, list[FeatureMatch]()
+    for number, selected in enumerate(chosen, 1):
+        on_event(TrainEvent(selected.label, number, len(chosen)))
+        columns, match = _join(workspace, spine, instants, selected, rule)
+        output = output.hstack(columns.get_columns())
+        matches.append(_summary(_pin(workspace, selected.resolved, tip), selected, match))
+    provenance = Provenance(
+        commit=at or tip,
+        is_dirty=any(match.pin.commit is None for match in matches),
+        exact_matches=rule.exact_matches,
+        rows=output.height,
+        features=tuple(matches),
+        content_hash=frame_hash(output),
+    )
+    return Trained(output, provenance)
+
+
+def _select(workspace: Workspace, want: Wanted, at: CommitId | None, full_names: bool) -> _Selected:
+    resolved = resolve(workspace, want.reference, at)
+    manifest = resolved.manifest
+    known = [column.name for column in manifest.schema.values]
+    columns = known if want.columns is None else list(want.columns)
+    for column in columns:
+        if column not in known:
+            raise ColumnNotFound(
+                f"{manifest.name}@{manifest.version} has no column {column}",
+                hint=did_you_mean(column, known),
+            )
+    prefix = f"{manifest.name}__"
+    return _Selected(
+        resolved,
+        {
+            column: prefix + column if full_names and not column.startswith(prefix) else column
+            for column in columns
+        },
+    )
+
+
+def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None:
+    owners: dict[str, list[str]] = {name: ["the spine"] for name in spine.columns}
+    for selected in chosen:
+        for name in selected.names.values():
+            owners.setdefault(name, []).append(selected.label)
+    clashes = [f"{name} ({' and '.join(of)})" for name, of in owners.items() if len(of) > 1]
+    if clashes:
+        repeated = Counter(selected.manifest.name for selected in chosen).most_common(1)[0][1] > 1
+        raise ColumnCollision(
+            "two columns would have the same name: " + ", ".join(clashes),
+            hint="ask for one version of a feature at a time"
+            if repeated
+            else "full_names=True (--full-names) calls them FEATURE__COLUMN",
+        )
+
+
+def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[_Selected]) -> pl.Series | None:
+    if rule.timestamp is not None:
+        return spine_instants(spine, rule.timestamp)
+    timed = [selected.label for selected in chosen if selected.manifest.schema.timestamp]
+    if timed:
+        raise InvalidSpine(
+            f"{', '.join(timed)} have event times: say which column of the spine is its time",
+            hint="timestamp=... (--timestamp), one of " + ", ".join(spine.columns),
+        )
+    return None
+
+
+# No column can be called this: names have no spaces.
+_TIME = "spine time"
+
+
+def _join(
+    workspace: Workspace,
+    spine: pl.DataFrame,
+    instants: pl.Series | None,
+    selected: _Selected,
+    rule: Rule,
+) -> tuple[pl.DataFrame, Matches]:
+    manifest = selected.manifest
+    table = read_rows(workspace, manifest, [*manifest.schema.order, *selected.names])
+    left = cast_keys(spine, {key: table[key].dtype for key in manifest.schema.keys})
+    if instants is not None:
+        left = left.with_columns(instants.alias(_TIME))
+    spine_time = None if instants is None else _TIME
+    matches = pit_match(left, table, pit_rule(manifest, rule.exact_matches), spine_time)
+    return take(
+        table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches
+    ), matches
+
+
+def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
+    """The rule by which a version's rows are seen."""
+    return PitRule(
+        keys=manifest.schema.keys,
+        timestamp=manifest.schema.timestamp,
+        exact_matches=exact_matches,
+        max_age=manifest.max_age.microseconds if manifest.max_age else None,
+        interval=manifest.interval,
+        horizon=manifest.horizon,
+    )
+
+
+def _pin(workspace: Workspace, resolved: Resolved, tip: CommitId | None) -> Pin:
+    """A version by content, and a commit that holds exactly it; None: it is a draft."""
+    manifest, commit = resolved.manifest, resolved.commit
+    if commit is None and tip is not None and _holds(workspace, manifest, tip):
+        commit = tip
+    objects = tuple(part.object for part in manifest.parts)
+    return Pin(manifest.name, manifest.version, manifest.content_hash, objects, commit)
+
+
+def _holds(workspace: Workspace, manifest: Manifest, commit: CommitId) -> bool:
+    path = workspace.path_of(manifest.name, str(manifest.version), FILE_NAME)
+    return workspace.history.read(commit, path) == manifest.encode()
+
+
+def _summary(pin: Pin, selected: _Selected, matches: Matches) -> FeatureMatch:
+    ages = pl.Series(matches.ages).filter(pl.Series(matches.rows) >= 0)
+    is_timed = selected.manifest.schema.timestamp is not None and len(ages) > 0
+    return FeatureMatch(
+        pin=pin,
+        columns=tuple(selected.names.values()),
+        matched=len(ages),
+        median_age=int(ages.quantile(0.5, "lower") or 0) if is_timed else None,
+        oldest_age=int(ages.quantile(1.0, "higher") or 0) if is_timed else None,
+        past_horizon=matches.past_horizon,
+        furthest=matches.furthest,
+        too_old=matches.too_old,
+    )
+
+
+def frame_hash(frame: pl.DataFrame) -> ContentHash:
+    """The content hash of a frame in its own row order, over the columns of canonical types."""
+    kept, table = [], frame.to_arrow()
+    for name in table.column_names:
+        try:
+            columns_of(table.select([name]).schema)
+        except UnsupportedType:
+            continue
+        kept.append(name)
+    canonical = canonical_table(table.select(kept))
+    return hash_content(canonical, Schema((), None, columns_of(canonical.schema))).hash
