@@ -1,0 +1,56 @@
+"""docs/formats.md says what the code writes: every field, every trailer, every file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+
+from mlforge.config import _KEYS
+from mlforge.history.lease import Lease
+from mlforge.manifest import Manifest
+from tests.docs.pages import ROOT, blocks, table
+from tests.shop import Shop
+
+PAGE = ROOT / "docs/formats.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+EXAMPLE = blocks(TEXT, "json")[0].encode()
+FIELDS = table(PAGE, "Manifest")
+
+
+def test_the_example_is_a_manifest_byte_for_byte() -> None:
+    assert Manifest.decode(EXAMPLE, "docs/formats.md").encode() == EXAMPLE
+
+
+def test_every_field_of_a_manifest_is_described_and_no_other() -> None:
+    written = Manifest.decode(EXAMPLE, "docs/formats.md").to_dict()
+    assert set(FIELDS) == set(written)
+
+
+def test_the_fields_inside_lists_are_described() -> None:
+    for name, value in json.loads(EXAMPLE).items():
+        if isinstance(value, Sequence) and value and isinstance(value[0], Mapping):
+            assert set(value[0]) <= set(re.findall(r"`(\w+)`", FIELDS[name])), name
+
+
+def test_every_field_of_a_lease_is_described() -> None:
+    assert set(table(PAGE, "Locks and leases")) == {field.name for field in fields(Lease)}
+
+
+def test_every_setting_is_described() -> None:
+    told = set(table(PAGE, "Configuration"))
+    prefixes = {"project": "project", "offline_store": "profiles.default.offline_store"}
+    assert told == {f"{prefixes[t]}.{key}" for t, keys in _KEYS.items() for key in keys}
+
+
+def test_a_build_writes_the_files_and_trailers_that_are_described(shop: Shop) -> None:
+    shop.mlforge("build")
+    message = shop.git("log", "-1", "--format=%B")
+    assert set(re.findall(r"^(Mlforge-\w+):", message, re.M)) == set(table(PAGE, "Commits"))
+    private = shop.root / ".git/mlforge"
+    found = {path.relative_to(private).parts[0] for path in private.rglob("*") if path.is_file()}
+    assert found <= set(re.findall(r"^    ([\w.]+)", TEXT.split(".git/mlforge/ ")[1], re.M))
+    caches = {path.name.split("-")[0] for path in (private / "cache").iterdir()}
+    told = {re.split(r"[-/]", name)[0] for name in table(PAGE, "Caches")}
+    assert caches == told
