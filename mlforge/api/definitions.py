@@ -12,7 +12,7 @@ from mlforge.api.store import LocalStore
 from mlforge.config import DEFAULT_STORE, Config, project_root
 from mlforge.definitions.feature import Feature
 from mlforge.definitions.registry import Declared, Registry
-from mlforge.errors import BuildFailed, InvalidDefinitions, InvalidUsage
+from mlforge.errors import BuildFailed, InvalidConfig, InvalidDefinitions, InvalidUsage
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
 from mlforge.plugins import ENGINES, load_engine, load_module
@@ -20,8 +20,8 @@ from mlforge.plugins import ENGINES, load_engine, load_module
 if TYPE_CHECKING:
     from mlforge.api.training import ArrowFrame, FeatureLike, TrainingSet
     from mlforge.engines.base import Engine
-    from mlforge.flows.build import BuildEvent, BuildReport
     from mlforge.flows.plan import PlannedFeature
+    from mlforge.flows.report import BuildEvent, BuildReport
     from mlforge.flows.validate import Validated
 
 
@@ -46,10 +46,18 @@ class Definitions:
         self.offline_store = self._placed(offline_store or LocalStore(DEFAULT_STORE))
 
     def within(self, config: Config) -> Definitions:
-        """These definitions in a project: its root, and its store unless they name their own."""
+        """These definitions in a project. Raises InvalidConfig if they name another store.
+
+        Reading commands never import definitions, so the store they read is the configured one.
+        """
+        own, configured = self.offline_store.path.resolve(), config.store_path.resolve()
+        if self._has_own_store and own != configured:
+            raise InvalidConfig(
+                f"the definitions name the store {own}, and the project's is {configured}",
+                hint="name it in mlforge.toml: [profiles.default.offline_store] path = ...",
+            )
         self._root = config.root
-        if not self._has_own_store:
-            self.offline_store = LocalStore(config.store_path)
+        self.offline_store = LocalStore(config.store_path)
         return self
 
     def _placed(self, store: LocalStore) -> LocalStore:
@@ -82,17 +90,17 @@ class Definitions:
             raise InvalidUsage(
                 f"a version is for one feature, and {len(chosen)} are chosen", hint="-f NAME"
             )
-        flow, publishing = load_module("mlforge.flows.build", None), engine or self.default_engine
+        flow = load_module("mlforge.flows.build", None)
         choices = flow.Choices(
             version=None if version is None else Version.parse(version),
             accept_nondeterminism=accept_nondeterminism,
             message=message,
-            engine=publishing,
+            engine=engine or self.default_engine,
         )
         report: BuildReport = flow.build(
             self._workspace(),
             chosen,
-            self._engine(engine),
+            lambda: self._engine(engine),
             flow.BuildOptions(choices, is_committed=commit, is_dry=dry_run, is_forced=force),
             project_root=self._root,
             now=datetime.now(UTC).astimezone(),
@@ -110,7 +118,7 @@ class Definitions:
         flow = load_module("mlforge.flows.plan", None)
         chosen = self.registry.select(features, tags)
         planned: tuple[PlannedFeature, ...] = flow.plan(
-            self._workspace(), chosen, self._engine(None), self._root
+            self._workspace(), chosen, lambda: self._engine(None), self._root
         )
         return planned
 

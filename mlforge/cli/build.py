@@ -9,10 +9,10 @@ import typer
 
 from mlforge.cli.context import Features, JsonOption, Tags, names, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
-from mlforge.cli.text import plural, rows, seconds, size
+from mlforge.cli.text import plural, rows, seconds, shortened, size
 
 if TYPE_CHECKING:
-    from mlforge.flows.build import BuildOutcome, BuildReport
+    from mlforge.flows.report import BuildOutcome, BuildReport
 
 
 def build(
@@ -91,8 +91,7 @@ def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: 
 
 def _cells(outcome: BuildOutcome) -> list[str]:
     arrow = f"{outcome.previous} -> {outcome.version}" if outcome.previous else str(outcome.version)
-    is_told = 0 < len(outcome.details) <= 2
-    details = f", {', '.join(outcome.details)}" if is_told else ""
+    details = f", {shortened(outcome.details)}" if outcome.details else ""
     new = f", {size(outcome.new_bytes) if outcome.new_bytes else 'nothing'} new"
     is_partly_new = outcome.new_bytes != outcome.bytes
     return [

@@ -10,7 +10,7 @@ import typer
 from mlforge.canonical import Plain
 from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
 from mlforge.cli.render import Format, Table
-from mlforge.cli.text import ago, rows
+from mlforge.cli.text import ago, rows, shortened
 
 if TYPE_CHECKING:
     from mlforge.flows.log import LogEntry
@@ -52,9 +52,8 @@ def log(
 
 def _cells(entry: LogEntry, now: datetime, is_exact: bool) -> list[str]:
     manifest, commit = entry.manifest, entry.commit
-    details = manifest.details
-    more = f" and {len(details) - 1} more" if len(details) > 1 else ""
-    reason = manifest.reason + (f"  {details[0]}{more}" if details else "")
+    details = shortened(manifest.details)
+    reason = manifest.reason + (f"  {details}" if details else "")
     if commit is None:
         commit_cells = ["draft", "not committed", ""]
     else:

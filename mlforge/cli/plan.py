@@ -18,6 +18,7 @@ from mlforge.cli.context import (
     screen_of,
 )
 from mlforge.cli.render import Format, Table
+from mlforge.cli.text import shortened
 
 if TYPE_CHECKING:
     from mlforge.flows.plan import PlannedFeature
@@ -61,7 +62,7 @@ def _change(planned: PlannedFeature) -> str:
             return "first build"
         case "changed":
             change = planned.change
-            details = f" ({', '.join(change.details)})" if change.details else ""
+            details = f" ({shortened(change.details)})" if change.details else ""
             return f"{change.bump.word}: {change.reason}{details}"
         case "unknown":
             return "changed: " + ", ".join(planned.causes)

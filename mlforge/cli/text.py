@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 _UNITS = ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "KB"))
@@ -40,6 +41,12 @@ def percent(part: int, whole: int) -> str:
 
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def shortened(details: Sequence[str]) -> str:
+    """The first detail, and how many more there are."""
+    more = f" and {len(details) - 1} more" if len(details) > 1 else ""
+    return f"{details[0]}{more}" if details else ""
 
 
 def ago(then: datetime, now: datetime) -> str:

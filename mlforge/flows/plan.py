@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -117,7 +117,10 @@ def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingred
 
 
 def plan(
-    workspace: Workspace, features: Sequence[Feature], engine: Engine, project_root: Path
+    workspace: Workspace,
+    features: Sequence[Feature],
+    engine: Callable[[], Engine],
+    project_root: Path,
 ) -> tuple[PlannedFeature, ...]:
     """What a build would do with each feature, as far as it is certain without computing."""
     digests = DigestCache(workspace.cache / "sources.json")
@@ -132,7 +135,7 @@ def plan(
 def _plan_feature(
     workspace: Workspace,
     feature: Feature,
-    engine: Engine,
+    engine: Callable[[], Engine],
     commit: CommitId | None,
     project_root: Path,
     digests: DigestCache,
@@ -161,10 +164,12 @@ def _plan_feature(
     return PlannedFeature(feature.name, status, current.version, following, change, causes)
 
 
-def _schema(ingredients: Ingredients, engine: Engine, current: Manifest | None) -> Schema:
+def _schema(
+    ingredients: Ingredients, engine: Callable[[], Engine], current: Manifest | None
+) -> Schema:
     if current is not None and current.recipe == ingredients.recipe:
         return current.schema
-    return engine.schema(ingredients.feature, ingredients.files)
+    return engine().schema(ingredients.feature, ingredients.files)
 
 
 def recompute_causes(ingredients: Ingredients, current: Manifest) -> tuple[str, ...]:

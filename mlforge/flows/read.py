@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from mlforge.errors import ObjectNotFound
+from mlforge.flows.alternates import objects_of
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
 from mlforge.objects.parquet import read_frame, verified_bytes
@@ -18,7 +19,7 @@ def read_rows(
 ) -> pl.DataFrame:
     """A version's rows in canonical order, verified. Raises ObjectNotFound, ObjectCorrupt."""
     label = f"{manifest.name}@{manifest.version}"
-    oids = [part.object for part in manifest.parts]
+    oids = objects_of(workspace, manifest)
     try:
         return read_frame(workspace.objects, oids, columns, label)
     except ObjectNotFound as error:
@@ -32,9 +33,9 @@ def read_rows(
 def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
     """The files of a version's objects, whose bytes were just hashed: for lazy scans."""
     paths = []
-    for part in manifest.parts:
-        path = workspace.objects.path(part.object)
-        verified_bytes(path, part.object, f"{manifest.name}@{manifest.version}")
+    for oid in objects_of(workspace, manifest):
+        path = workspace.objects.path(oid)
+        verified_bytes(path, oid, f"{manifest.name}@{manifest.version}")
         paths.append(path)
     return paths
 

@@ -18,6 +18,7 @@ from mlforge.errors import (
     UnsupportedType,
     did_you_mean,
 )
+from mlforge.flows.alternates import objects_of
 from mlforge.flows.read import read_rows
 from mlforge.flows.resolve import Reference, Resolved, resolve
 from mlforge.flows.workspace import Workspace
@@ -200,7 +201,7 @@ def _pin(workspace: Workspace, resolved: Resolved, tip: CommitId | None) -> Pin:
     manifest, commit = resolved.manifest, resolved.commit
     if commit is None and tip is not None and _holds(workspace, manifest, tip):
         commit = tip
-    objects = tuple(part.object for part in manifest.parts)
+    objects = objects_of(workspace, manifest)
     return Pin(manifest.name, manifest.version, manifest.content_hash, objects, commit)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from mlforge.objects import parquet
+from tests.git_cli import Git
 from tests.shop import START, Shop
 
 
@@ -327,3 +329,42 @@ def test_rolling_sum_is_what_a_person_would_compute(shop: Shop) -> None:
     column = "user_spend__amount__sum__1d__7d"
     seen = {(at - START).days: value for at, value in rows.select("at", column).iter_rows()}
     assert seen == {2: 2.5, 4: 2.7}
+
+
+def test_a_clone_with_another_parquet_writer_reads_what_it_rebuilt(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its objects have other bytes than the manifest names, and equal content."""
+    shop.mlforge("build")
+    clone = Shop(Git(tmp_path / "clone"))
+    shop.git("clone", "-q", ".", str(clone.root))
+    (clone.root / "data").symlink_to(shop.root / "data")
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1)
+    assert "No change" in clone.mlforge("build")
+    assert {p.name for p in clone.objects()}.isdisjoint({p.name for p in shop.objects()})
+    assert [f["computed"] for f in clone.json("build")["features"]] == [False, False]
+    assert clone.git("status", "--porcelain", "feature_store") == ""
+    (clone.root / "spine.csv").write_text("user_id\na\n")
+    clone.mlforge("train", "spine.csv", "-f", "user_profile", "-o", "out.csv")
+
+
+def test_reverting_the_only_version_and_building_again_restores_it(shop: Shop) -> None:
+    shop.mlforge("build")
+    shop.git("revert", "--no-edit", "HEAD")
+    assert not (shop.store / "user_spend/1.0.0/manifest.json").exists()
+    assert "restored" in shop.mlforge("build")
+    assert shop.version("user_spend") == "1.0.0"
+
+
+def test_a_store_named_in_the_definitions_must_be_the_configured_one(shop: Shop) -> None:
+    path = shop.root / "features.py"
+    path.write_text(
+        path.read_text()
+        + "defs = mlf.Definitions(name='s', features=[user_spend, user_profile],"
+        + " offline_store=mlf.LocalStore('./elsewhere'))\n"
+    )
+    done = shop.run("build")
+    assert done.returncode == 2
+    assert "[profiles.default.offline_store]" in done.stderr
+    path.write_text(path.read_text().replace("./elsewhere", "./feature_store"))
+    shop.mlforge("build")
