@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,34 +32,31 @@ def log(
     """
     screen, now = screen_of(context), datetime.now(UTC)
     entries = project().store().log(feature, limit)
-    is_exact = chosen_format(format, json) is not Format.TABLE
     table = Table(
         ("feature", "version", "bump", "reason", "rows", "commit", "date", "author"),
-        [_cells(entry, now, is_exact) for entry in entries],
-        has_header=is_exact,
+        [_cells(entry, now) for entry in entries],
+        has_header=False,
         numbers=frozenset({"rows"}),
         styles={"version": "green", "commit": "yellow", "date": "dim", "author": "dim"},
     )
-    if feature is not None and not is_exact:
-        table = Table(
-            table.columns[1:], [row[1:] for row in table.rows], table.numbers, False, table.styles
-        )
+    if feature is not None:
+        table = replace(table, columns=table.columns[1:], rows=[cells[1:] for cells in table.rows])
     record: dict[str, Plain] = {"versions": [entry.to_dict() for entry in entries]}
-    screen.document(chosen_format(format, json), "mlforge.log/v1", record, "versions", table)
-    if not entries and not is_exact:
+    chosen = chosen_format(format, json)
+    screen.document(chosen, "mlforge.log/v1", record, "versions", table)
+    if not entries and chosen is Format.TABLE:
         screen.message("no version yet")
         screen.next("mlforge build")
 
 
-def _cells(entry: LogEntry, now: datetime, is_exact: bool) -> list[str]:
+def _cells(entry: LogEntry, now: datetime) -> list[str]:
     manifest, commit = entry.manifest, entry.commit
     details = shortened(manifest.details)
     reason = manifest.reason + (f"  {details}" if details else "")
     if commit is None:
         commit_cells = ["draft", "not committed", ""]
     else:
-        when = commit.time.isoformat() if is_exact else ago(commit.time, now)
-        commit_cells = [commit.id.short, when, commit.author.name]
+        commit_cells = [commit.id.short, ago(commit.time, now), commit.author.name]
     return [
         manifest.name,
         str(manifest.version),

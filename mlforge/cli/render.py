@@ -86,13 +86,12 @@ class Screen:
             case Format.JSON:
                 self._write(encode({"schema": schema, **record}).decode() + "\n")
             case Format.JSONL:
-                found = record[items]
-                assert isinstance(found, Sequence)
-                self._write("".join(encode(item).decode() + "\n" for item in found))
+                lines = (encode(item).decode() + "\n" for item in _items(record, items))
+                self._write("".join(lines))
             case Format.CSV:
-                self._write(_csv(table))
+                self._write(_csv(_flat(record, items)))
             case Format.MARKDOWN:
-                self._write(_markdown(table))
+                self._write(_markdown(_flat(record, items)))
 
     def error(self, error: MlforgeError) -> None:
         """What, why, and what to type; the traceback only when asked for."""
@@ -153,16 +152,34 @@ def _aligned(table: Table) -> Iterator[list[tuple[str, str] | str]]:
         yield cells
 
 
-def _csv(table: Table) -> str:
+def _items(record: Mapping[str, Plain], name: str) -> Sequence[Plain]:
+    found = record[name]
+    assert isinstance(found, Sequence)
+    return found
+
+
+def _flat(record: Mapping[str, Plain], name: str) -> list[list[str]]:
+    """A header and a row an item; what is no scalar is JSON."""
+    found = [item if isinstance(item, Mapping) else {name: item} for item in _items(record, name)]
+    header = list(found[0]) if found else []
+    return [header, *([_cell(item[column]) for column in header] for item in found)]
+
+
+def _cell(value: Plain) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else encode(value).decode()
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
     text = StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([table.columns, *table.rows])
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 
-def _markdown(table: Table) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(safe(c).replace("|", "\\|") for c in cells) + " |\n"
-
-    rule = ["---:" if name in table.numbers else "---" for name in table.columns]
-    return line(table.columns) + line(rule) + "".join(line(row) for row in table.rows)
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---"] * len(rows[0])
+    return "".join(
+        "| " + " | ".join(safe(cell).replace("|", "\\|") for cell in row) + " |\n"
+        for row in [rows[0], rule, *rows[1:]]
+    )

@@ -31,7 +31,7 @@ def show(
     columns = Table(
         ("column", "type", "role"),
         [[name, type, _role(metadata, name)] for name, type in metadata.columns.items()],
-        has_header=chosen is not Format.TABLE,
+        has_header=False,
     )
     if chosen is Format.TABLE:
         fields = [[name, text] for name, text in _fields(metadata) if text]

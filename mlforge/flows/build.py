@@ -66,7 +66,7 @@ def build(
     works = []
     for number, feature in enumerate(features, 1):
         started = clock()
-        on_event(BuildEvent(feature.name, "computing", number, len(features)))
+        on_event(BuildEvent(feature.name, "building", number, len(features)))
         work = builder.make(feature)
         work.seconds = clock() - started
         works.append(work)
