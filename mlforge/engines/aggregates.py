@@ -142,13 +142,23 @@ def _check_fits(exceeds: Flags, what: str) -> None:
 
 
 def arrow_array(values: Numbers, known: Flags | None, type: DataType) -> pa.Array:
-    """Numbers as the Arrow array of a type, without a copy; nulls are zeroed where not known."""
+    """Numbers as the Arrow array of a type; null, and zeroed, where they are not known."""
     if known is not None and known.all():
         known = None
     if known is not None:
         values = np.where(known if values.ndim == 1 else known[:, None], values, 0)
     if type.kind is TypeKind.BOOL:
         return pa.array(values.astype(np.bool_), mask=None if known is None else ~known)
-    values = np.ascontiguousarray(values)
-    bitmap = None if known is None else pa.py_buffer(np.packbits(known, bitorder="little"))
-    return pa.Array.from_buffers(to_arrow(type), len(values), [bitmap, pa.py_buffer(values)])
+    bitmap = None if known is None else _buffer(np.packbits(known, bitorder="little"))
+    return pa.Array.from_buffers(to_arrow(type), len(values), [bitmap, _buffer(values)])
+
+
+def _buffer(values: Numbers) -> pa.Buffer:
+    """A copy in Arrow's pool, which gives memory back.
+
+    The heap of the C library keeps what other threads allocated: a process grew by the size of
+    its results with every build.
+    """
+    buffer = pa.allocate_buffer(values.nbytes)
+    np.copyto(np.frombuffer(buffer, dtype=values.dtype).reshape(values.shape), values)
+    return buffer

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -155,20 +157,34 @@ def _search(times: Int64s, bounds: Int64s, codes: Int64s, wanted: Int64s, is_exa
     a composite of key and time would be as fast, and could overflow.
     """
     begins, ends = bounds[codes], bounds[codes + 1]
-    last = begins - 1
-    short = np.flatnonzero(ends - begins <= _LONG)
-    for block in np.split(short, range(_BLOCK, len(short), _BLOCK)):
-        last[block] = _stride(times, begins[block], ends[block], wanted[block], is_exact)
-    for group in _groups(np.flatnonzero(ends - begins > _LONG), codes):
-        ordered = group[np.argsort(wanted[group])]
-        begin, end = begins[group[0]], ends[group[0]]
-        last[ordered] = begin + _bisect(times[begin:end], wanted[ordered], is_exact) - 1
+    is_long = ends - begins > _LONG
+    short = np.flatnonzero(~is_long)
+    blocks = np.split(short, range(_BLOCK, len(short), _BLOCK))
+    parts = [*blocks, *_groups(np.flatnonzero(is_long), codes)]
+
+    def find(rows: Int64s) -> Int64s:
+        look = _bisect if is_long[rows[:1]].any() else _stride
+        return look(times, begins[rows], ends[rows], wanted[rows], is_exact)
+
+    last = np.empty_like(begins)
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        for rows, found in zip(parts, pool.map(find, parts), strict=True):
+            last[rows] = found
     return np.where(last >= begins, last, -1)
 
 
+def _bisect(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
+    """The last known row of one range, which all have, or the one before it."""
+    order = np.argsort(wanted)
+    last = np.empty_like(wanted)
+    side: Literal["left", "right"] = "right" if is_exact else "left"
+    own = times[begins[0] : ends[0]]
+    last[order] = begins[0] + np.searchsorted(own, wanted[order], side=side) - 1
+    return last
+
+
 def _stride(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
-    """The last known row of each range, or the one before it: all ranges at once, in strides that
-    halve."""
+    """The last known row of each range, or the one before it: strides that halve, in all at once."""
     is_known = np.less_equal if is_exact else np.less
     last = begins - 1
     for bit in reversed(range(int((ends - begins).max(initial=0)).bit_length())):
@@ -177,10 +193,6 @@ def _stride(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exac
         known = is_known(times.take(reach, mode="clip"), wanted) & (reach < ends)
         last = np.where(known, reach, last)
     return last
-
-
-def _bisect(times: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
-    return np.searchsorted(times, wanted, side="right" if is_exact else "left")
 
 
 def _groups(rows: Int64s, codes: Int64s) -> Iterator[Int64s]:
