@@ -142,7 +142,3 @@ def boolean() -> DataType:
 
 def decimal(precision: int, scale: int) -> DataType:
     return DataType(TypeKind.DECIMAL, precision, scale)
-
-
-def datetime_utc() -> DataType:
-    return DataType(TypeKind.DATETIME, is_utc=True)

@@ -50,6 +50,7 @@ def get_training_data(
     *,
     store: _Store,
     timestamp: str | None = None,
+    timezone: str | None = None,
     exact_matches: bool = True,
     full_names: bool = False,
     at: str | None = None,
@@ -58,9 +59,16 @@ def get_training_data(
     """Join features to a spine so that no row knows the future.
 
     Rows: exactly the spine's, in its order, duplicates kept. `at`: a commit, tag or branch that
-    pins every feature which is not pinned itself. Rule: docs/semantics.md#point-in-time-join.
-    Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, FeatureNotFound, ObjectCorrupt.
+    pins every feature which is not pinned itself. `timezone`: of naive spine times.
+    Rule: docs/semantics.md#point-in-time-join.
+    Raises InvalidSpine, NaiveTimes, ColumnCollision, KeyTypeMismatch, FeatureNotFound,
+    ObjectCorrupt.
     """
+    if timezone not in (None, "UTC"):
+        raise InvalidUsage(
+            f"timezone={timezone!r} is not built yet",
+            hint='convert the spine\'s times to UTC, or give them their zone; then timezone="UTC"',
+        )
     if not features or isinstance(features, str):
         raise InvalidUsage("features= is a list with at least one feature")
     workspace = store.workspace()
@@ -68,7 +76,7 @@ def get_training_data(
         workspace,
         read_spine(spine),
         [_wanted(feature) for feature in features],
-        Rule(timestamp, exact_matches, full_names),
+        Rule(timestamp, exact_matches, full_names, is_utc=timezone is not None),
         at=workspace.history.resolve(at) if at else None,
         on_event=on_event,
     )

@@ -27,6 +27,9 @@ def train(
     timestamp: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="The spine's time column")
     ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="The zone of times that have none: UTC")
+    ] = None,
     at: Annotated[
         str | None, typer.Option(metavar="REV", help="Pin features to a commit, tag or branch")
     ] = None,
@@ -52,6 +55,7 @@ def train(
             wanted,
             store=store,
             timestamp=timestamp,
+            timezone=timezone,
             full_names=full_names,
             at=at,
             on_event=lambda e: progress.say(f"joining {e.feature}", e.number, e.count),

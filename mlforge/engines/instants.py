@@ -6,6 +6,7 @@ import polars as pl
 
 from mlforge.definitions.feature import Feature
 from mlforge.errors import InvalidTimes
+from mlforge.types import DataType, TypeKind
 
 _DAY = 86_400_000_000
 # Microseconds a unit, for units above it.
@@ -26,6 +27,11 @@ def check_type(feature: Feature, dtype: pl.DataType) -> None:
     raise InvalidTimes(
         f"{feature.name}: the timestamp {feature.timestamp} is {dtype}, not a time", hint=hint
     )
+
+
+def time_type(dtype: pl.DataType) -> DataType:
+    """The canonical type of an event time: in UTC if it had a zone, else naive."""
+    return DataType(TypeKind.DATETIME, is_utc=getattr(dtype, "time_zone", None) is not None)
 
 
 def instants(feature: Feature, times: pl.Series) -> pl.Series:

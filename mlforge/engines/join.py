@@ -184,7 +184,7 @@ def _bisect(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exac
 
 
 def _stride(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
-    """The last known row of each range, or the one before it: strides that halve, in all at once."""
+    """The last known row of each range, or the one before it: halving strides, in all at once."""
     is_known = np.less_equal if is_exact else np.less
     last = begins - 1
     for bit in reversed(range(int((ends - begins).max(initial=0)).bit_length())):

@@ -12,9 +12,9 @@ from mlforge.definitions.rolling import Aggregation
 from mlforge.engines.aggregates import arrow_array
 from mlforge.engines.base import Computed, Failure, SourceFiles
 from mlforge.engines.columns import entity_codes, input_of
-from mlforge.engines.dtypes import from_polars
+from mlforge.engines.dtypes import from_polars, to_polars
 from mlforge.engines.function import collected, output_of, schema_of
-from mlforge.engines.instants import check_type, instants
+from mlforge.engines.instants import check_type, instants, time_type
 from mlforge.engines.metrics import Input, metric_rows
 from mlforge.engines.rows import unique_rows
 from mlforge.engines.tiles import sorted_events
@@ -23,7 +23,7 @@ from mlforge.errors import InvalidName, UnsupportedType
 from mlforge.ids import parse_name
 from mlforge.schema import Column, Schema
 from mlforge.times import Duration, bucket_origin
-from mlforge.types import datetime_utc, int64
+from mlforge.types import int64
 
 
 class PolarsEngine:
@@ -76,7 +76,7 @@ def _schema(feature: Feature, output: pl.Schema) -> Schema:
     times = list[Column]()
     if feature.timestamp is not None:
         check_type(feature, output[feature.timestamp])
-        times = [Column(feature.timestamp, datetime_utc())]
+        times = [Column(feature.timestamp, time_type(output[feature.timestamp]))]
     values = _metric_columns(feature, output) if feature.metrics else _own_columns(feature, output)
     schema = Schema(feature.keys, feature.timestamp, (*keys, *times, *values))
     _check_names(feature, schema)
@@ -125,7 +125,8 @@ def _computed(feature: Feature, schema: Schema, frame: pl.DataFrame) -> tuple[pa
         return arrow_schema(schema).empty_table(), None
     if feature.timestamp is not None:
         times = instants(feature, frame[feature.timestamp])
-        frame = frame.with_columns(times.cast(pl.Datetime("us", "UTC")).alias(feature.timestamp))
+        dtype = to_polars(schema.type_of(feature.timestamp))
+        frame = frame.with_columns(times.cast(dtype).alias(feature.timestamp))
     rows = unique_rows(feature, frame.select(schema.names))
     return canonical_table(rows.to_arrow()).cast(arrow_schema(schema)), None
 
@@ -144,7 +145,7 @@ def _rolled(
     batches = []
     for rows in metric_rows(feature, events, inputs, horizon):
         keys = [owners[key].combine_chunks().take(pa.array(rows.entities)) for key in feature.keys]
-        ends = arrow_array(rows.ends * length + origin, None, datetime_utc())
+        ends = arrow_array(rows.ends * length + origin, None, schema.type_of(feature.timestamp))
         batches.append(pa.record_batch([*keys, ends, *rows.metrics], schema=arrow_schema(schema)))
     return pa.Table.from_batches(batches), horizon * length + origin
 

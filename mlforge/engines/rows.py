@@ -13,24 +13,29 @@ _EXAMPLES = 3
 
 
 def unique_rows(feature: Feature, frame: pl.DataFrame) -> pl.DataFrame:
-    """Sorted by keys, then event time, then tiebreak, of which the greatest wins; nulls least.
+    """Sorted by keys, then event time, then tiebreak: the greatest wins, null and NaN are least.
 
     Raises DuplicateKeys. Rule: docs/semantics.md#features-without-metrics.
     """
     order, tiebreak = feature.order, feature.tiebreak
-    ordered = frame.sort([*order, *tiebreak], nulls_last=False)
-    repeats = _equals_previous(ordered, order)
+    ranks = [_rank(frame.schema[name], name) for name in tiebreak]
+    ordered = frame.sort([*map(pl.col, order), *ranks], nulls_last=False)
+    repeats = _equals_previous(ordered, [pl.col(name) for name in order])
     if not repeats.any():
         return ordered
     is_last = ~repeats.shift(-1, fill_value=False)
-    ties = is_last & _equals_previous(ordered, [*order, *tiebreak]) if tiebreak else repeats
+    ties = is_last & repeats & _equals_previous(ordered, ranks) if tiebreak else repeats
     if ties.any():
         raise _duplicates(feature, ordered.filter(ties))
     return ordered.filter(is_last)
 
 
-def _equals_previous(frame: pl.DataFrame, columns: Sequence[str]) -> pl.Series:
-    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(name).shift(1)) for name in columns)
+def _rank(dtype: pl.DataType, name: str) -> pl.Expr:
+    return pl.col(name).fill_nan(None) if dtype.is_float() else pl.col(name)
+
+
+def _equals_previous(frame: pl.DataFrame, values: Sequence[pl.Expr]) -> pl.Series:
+    same = pl.all_horizontal(value.eq_missing(value.shift(1)) for value in values)
     is_first = pl.int_range(pl.len()) == 0
     return frame.select(repeats=same & ~is_first)["repeats"]
 

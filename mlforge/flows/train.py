@@ -15,6 +15,7 @@ from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
     InvalidSpine,
+    NaiveTimes,
     UnsupportedType,
     did_you_mean,
 )
@@ -39,11 +40,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How to join. `timestamp` None: the spine has no time, so only static features fit."""
+    """How to join. `timestamp` None: the spine has no time, so only static features fit.
+
+    `is_utc`: naive times of the spine were said to be UTC.
+    """
 
     timestamp: str | None
     exact_matches: bool = True
     full_names: bool = False
+    is_utc: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,9 @@ def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None
 
 def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[_Selected]) -> pl.Series | None:
     if rule.timestamp is not None:
-        return spine_instants(spine, rule.timestamp)
+        instants = spine_instants(spine, rule.timestamp)
+        _refuse_naive(spine.schema[rule.timestamp], rule, chosen)
+        return instants
     timed = [selected.label for selected in chosen if selected.manifest.schema.timestamp]
     if timed:
         raise InvalidSpine(
@@ -159,6 +166,22 @@ def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[_Selected]) -> p
             hint="timestamp=... (--timestamp), one of " + ", ".join(spine.columns),
         )
     return None
+
+
+def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[_Selected]) -> None:
+    """Raise NaiveTimes where a spine without a zone meets a feature with one."""
+    is_naive = getattr(dtype, "time_zone", None) is None and dtype != pl.Null
+    schemas = {selected.label: selected.manifest.schema for selected in chosen}
+    aware = [
+        label
+        for label, schema in schemas.items()
+        if schema.timestamp and schema.type_of(schema.timestamp).is_utc
+    ]
+    if is_naive and not rule.is_utc and aware:
+        raise NaiveTimes(
+            f"{rule.timestamp} has no time zone, and the times of {', '.join(aware)} have",
+            hint='timezone="UTC" (--timezone UTC), if the spine\'s times are in UTC',
+        )
 
 
 # No column can be called this: names have no spaces.

@@ -18,6 +18,7 @@ from mlforge.errors import (
     InvalidDefinitions,
     InvalidSpine,
     InvalidUsage,
+    NaiveTimes,
     NoRepository,
     ObjectNotFound,
 )
@@ -212,3 +213,18 @@ def test_definitions_join_with_their_own_store(
 ) -> None:
     training = defs.get_training_data(SPINE, ["user_profile"])
     assert training["country"].to_list() == ["FR", "DE"]
+
+
+def test_a_spine_without_a_zone_meets_aware_times_only_when_told(store: mlf.LocalStore) -> None:
+    naive = SPINE.with_columns(pl.col("when").dt.replace_time_zone(None))
+    aware = mlf.get_training_data(SPINE, ["user_spend"], store=store, timestamp="when")
+    with pytest.raises(NaiveTimes, match='timezone="UTC"'):
+        mlf.get_training_data(naive, ["user_spend"], store=store, timestamp="when")
+    told = mlf.get_training_data(
+        naive, ["user_spend"], store=store, timestamp="when", timezone="UTC"
+    )
+    assert told.drop("when").equals(aware.drop("when"))
+    with pytest.raises(InvalidUsage, match="not built yet"):
+        mlf.get_training_data(
+            naive, ["user_spend"], store=store, timestamp="when", timezone="Europe/Berlin"
+        )

@@ -171,11 +171,12 @@ def test_an_empty_source_gives_no_rows_and_the_full_schema(tmp_path: Path) -> No
 
 def test_a_day_is_known_when_it_is_over(tmp_path: Path) -> None:
     frame = pl.DataFrame({"k": [1], "t": [date(1970, 1, 1)], "x": [1]})
-    assert run(tmp_path, frame, declared()).rows["t"].to_pylist() == [day(1)]
-    assert run(tmp_path, frame, declared(date_is="start")).rows["t"].to_pylist() == [day(0)]
+    begins, ends = datetime(1970, 1, 1), datetime(1970, 1, 2)
+    assert run(tmp_path, frame, declared()).rows["t"].to_pylist() == [ends]
+    assert run(tmp_path, frame, declared(date_is="start")).rows["t"].to_pylist() == [begins]
     for interval in ("1h", "1d"):
         hourly = {"interval": interval, "metrics": [Rolling(["7d"], {"x": ["sum"]})]}
-        assert run(tmp_path, frame, declared(**hourly)).rows["t"].to_pylist() == [day(1)]
+        assert run(tmp_path, frame, declared(**hourly)).rows["t"].to_pylist() == [ends]
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
@@ -186,6 +187,7 @@ def test_event_times_of_any_unit_and_zone(tmp_path: Path, unit: str, zone: str |
         times = times.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
     rows = run(tmp_path, events([1, 2]).with_columns(t=times), declared()).rows
     assert rows["t"].cast(pa.int64()).to_pylist() == [-86_399_999_000, 0]
+    assert rows["t"].type == pa.timestamp("us", "UTC" if zone else None)
 
 
 def test_nanoseconds_that_would_be_lost_are_refused(tmp_path: Path) -> None:
