@@ -194,9 +194,9 @@ def _check_rules(options: Options, feature: Feature, problems: list[str]) -> Non
             _parse_name(name, "name of a column", problems)
 
 
-def _parse_name(name: str, what: str, problems: list[str]) -> None:
+def _parse_name(name: object, what: str, problems: list[str]) -> None:
     try:
-        parse_name(name, what)
+        parse_name(name if isinstance(name, str) else repr(name), what)
     except InvalidName as error:
         problems.append(error.message)
 
@@ -208,19 +208,28 @@ def _parse_keys(options: Options, problems: list[str]) -> tuple[tuple[str, ...],
     if options.entities is None:
         keys, entities = _parse_list("keys", options.keys, problems), tuple[str, ...]()
     else:
-        for entity in options.entities:
-            if entity.from_columns is not None:
-                problems.append(f"entity {entity.name}: from_columns= is not built yet")
-            _parse_name(entity.name, "name of an entity", problems)
-        keys = tuple(entity.join_key for entity in options.entities)
-        entities = tuple(entity.name for entity in options.entities)
-    if not keys:
+        found = _parse_entities(options.entities, problems)
+        keys = _parse_list("join_key", [entity.join_key for entity in found], problems)
+        entities = tuple(str(entity.name) for entity in found)
+    if not (options.keys or options.entities):
         problems.append("keys= is empty")
     if len({key.lower() for key in keys}) < len(keys):
         problems.append(f"keys={list(keys)!r} names a column twice")
     for key in keys:
         _parse_name(key, "name of a key", problems)
     return keys, entities
+
+
+def _parse_entities(declared: Sequence[Entity], problems: list[str]) -> tuple[Entity, ...]:
+    is_list = isinstance(declared, Sequence)
+    if not is_list or not all(isinstance(entity, Entity) for entity in declared):
+        problems.append(f"entities={declared!r} is not a list of Entity")
+        return ()
+    for entity in declared:
+        if entity.from_columns is not None:
+            problems.append(f"entity {entity.name}: from_columns= is not built yet")
+        _parse_name(entity.name, "name of an entity", problems)
+    return tuple(declared)
 
 
 def _parse_timestamp(options: Options, keys: tuple[str, ...], problems: list[str]) -> str | None:
@@ -239,9 +248,10 @@ def _parse_metrics(
 ) -> tuple[Metric, ...]:
     if not options.metrics:
         return ()
-    if interval is None:
-        if options.interval is None:
-            problems.append("metrics need an interval")
+    if options.interval is None:
+        problems.append("metrics need an interval")
+    if not isinstance(options.metrics, Sequence):
+        problems.append(f"metrics={options.metrics!r} is not a list of Rolling")
         return ()
     return parse_metrics(options.metrics, interval, problems)
 
@@ -262,6 +272,9 @@ def _parse_validators(
     declared: Mapping[str, Sequence[Validator]], problems: list[str]
 ) -> tuple[tuple[str, Validator], ...]:
     parsed = []
+    if not isinstance(declared, Mapping):
+        problems.append(f"validators={declared!r} maps no column to a list")
+        return ()
     for column, validators in declared.items():
         for validator in validators if isinstance(validators, Sequence) else [validators]:
             if not isinstance(validator, Validator):
@@ -275,7 +288,8 @@ def _parse_validators(
 def _parse_list(what: str, value: Sequence[str] | None, problems: list[str]) -> tuple[str, ...]:
     if value is None:
         return ()
-    if isinstance(value, str) or not all(isinstance(item, str) for item in value):
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    if not is_list or not all(isinstance(item, str) for item in value):
         problems.append(f"{what}={value!r} is not a list of names")
         return ()
     return tuple(value)

@@ -24,12 +24,13 @@ class Registry:
     def of(cls, declared: Sequence[Declared]) -> Registry:
         """Check everything declared. Raises InvalidDefinitions with all mistakes at once."""
         features, problems = list[Feature](), list[str]()
-        for declaration in _declarations(declared, problems):
+        declarations = list(_declarations(declared, problems))
+        for declaration in declarations:
             feature, mistakes = parse(declaration)
             problems += mistakes
             if feature:
                 features.append(feature)
-        problems += _name_clashes(features)
+        problems += _name_clashes(declarations)
         if problems:
             raise InvalidDefinitions(problems)
         return cls(tuple(features))
@@ -69,6 +70,9 @@ def _tags_hint(known: list[str]) -> str:
 
 def _declarations(declared: Sequence[Declared], problems: list[str]) -> Iterator[Declaration]:
     seen: set[int] = set()
+    if not isinstance(declared, Sequence):
+        problems.append(f"features={declared!r} is not a list")
+        return
     for item in declared:
         if isinstance(item, Declaration):
             found: Iterable[Declaration] = [item]
@@ -83,10 +87,10 @@ def _declarations(declared: Sequence[Declared], problems: list[str]) -> Iterator
                 yield declaration
 
 
-def _name_clashes(features: list[Feature]) -> list[str]:
-    counts = Counter(feature.name.lower() for feature in features)
+def _name_clashes(declarations: list[Declaration]) -> list[str]:
+    counts = Counter(declaration.name.lower() for declaration in declarations)
     return [
-        f"{feature.file}:{feature.line}: {feature.name}: another feature has this name"
-        for feature in features
-        if counts[feature.name.lower()] > 1
+        "{}:{}: {}: another feature has this name".format(*declaration.place, declaration.name)
+        for declaration in declarations
+        if counts[declaration.name.lower()] > 1
     ]

@@ -70,7 +70,7 @@ class Metric:
 
 
 def parse_metrics(
-    rollings: Sequence[Rolling], interval: Duration, problems: list[str]
+    rollings: Sequence[Rolling], interval: Duration | None, problems: list[str]
 ) -> tuple[Metric, ...]:
     """The metrics of all Rollings in declared order; what is wrong is added to `problems`."""
     metrics: dict[tuple[str, str, int], Metric] = {}
@@ -91,8 +91,11 @@ def parse_metrics(
     return tuple(metrics.values())
 
 
-def _windows(rolling: Rolling, interval: Duration, problems: list[str]) -> Iterator[Duration]:
-    if isinstance(rolling.windows, str) or not rolling.windows:
+def _windows(
+    rolling: Rolling, interval: Duration | None, problems: list[str]
+) -> Iterator[Duration]:
+    is_list = isinstance(rolling.windows, Sequence) and not isinstance(rolling.windows, str)
+    if not is_list or not rolling.windows:
         problems.append(f"metrics: windows={rolling.windows!r} is not a list of durations")
         return
     for value in rolling.windows:
@@ -101,7 +104,7 @@ def _windows(rolling: Rolling, interval: Duration, problems: list[str]) -> Itera
         except InvalidDuration as error:
             problems.append(f"metrics: window {error.message}")
             continue
-        if window.microseconds % interval.microseconds:
+        if interval and window.microseconds % interval.microseconds:
             problems.append(f"metrics: window {window} is no multiple of the interval {interval}")
         else:
             yield window
@@ -112,6 +115,9 @@ def _aggregations(rolling: Rolling, problems: list[str]) -> Iterator[tuple[str, 
         problems.append(f"metrics: aggregations={rolling.aggregations!r} maps no column to a list")
         return
     for column, names in rolling.aggregations.items():
+        if not names or not isinstance(names, Sequence):
+            problems.append(f"metrics: {names!r} of {column} is not a list of aggregations")
+            continue
         for name in [names] if isinstance(names, str) else names:
             if name in NOT_YET:
                 problems.append(f"metrics: {name} of {column} is not built yet")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal, get_args
 
+from mlforge.errors import UnsupportedType
 from mlforge.types import DataType
 
 Format = Literal["parquet", "csv"]
@@ -54,4 +55,15 @@ class Source:
             return [f"source {self.text!r}: {self.file_format or 'no format'!r} is not {known}"]
         if self.schema and self.file_format != "csv":
             return [f"source {self.text!r}: schema is for csv; a parquet file has its own"]
-        return []
+        return [
+            f"source {self.text!r}: schema: {column}: {type!r} is not a canonical type"
+            for column, type in (self.schema or {}).items()
+            if not _is_type(type)
+        ]
+
+
+def _is_type(type: object) -> bool:
+    try:
+        return isinstance(type, DataType) or bool(DataType.parse(str(type)))
+    except UnsupportedType:
+        return False

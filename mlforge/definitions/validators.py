@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Set
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -125,9 +125,10 @@ def matches_regex(pattern: str) -> Validator:
     return MatchesRegex(pattern)
 
 
-def is_in(values: Sequence[Scalar]) -> Validator:
+def is_in(values: Collection[Scalar]) -> Validator:
     """Every value is one of these."""
-    return IsIn(tuple(values))
+    # A set has another order in each process, and the manifest keeps the order.
+    return IsIn(tuple(sorted(values, key=repr) if isinstance(values, Set) else values))
 
 
 def problems_of(column: str, validator: Validator) -> list[str]:

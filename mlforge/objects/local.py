@@ -52,7 +52,7 @@ class LocalObjects:
             oid = ObjectId(hash_file(path))
             home = self._home(oid)
             # An object that is there may be damaged: only equal bytes make a second put needless.
-            if home.is_file() and hash_file(home) == oid.hex:
+            if self.has(oid) and hash_file(home) == oid.hex:
                 return oid
             home.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o444)
@@ -72,8 +72,10 @@ class LocalObjects:
         return home.is_file() and not home.is_symlink()
 
     def ids(self) -> Iterator[ObjectId]:
-        for path in self._objects.glob(f"*/*/*{_SUFFIX}"):
-            yield ObjectId(path.name.removesuffix(_SUFFIX))
+        for path in self._objects.glob(f"??/??/{'[0-9a-f]' * 64}{_SUFFIX}"):
+            oid = ObjectId(path.stem)
+            if path == self._home(oid) and self.has(oid):
+                yield oid
 
     def _home(self, oid: ObjectId) -> Path:
         return self._objects / oid.hex[:2] / oid.hex[2:4] / f"{oid.hex}{_SUFFIX}"
@@ -83,7 +85,7 @@ def check_format(root: Path) -> None:
     """Refuse a store that a newer mlforge has written. Raises FormatUnknown."""
     try:
         data = (root / "format.json").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     try:
         found = decode(data, dict[str, int | str], limit=4096)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import filecmp
 import os
 import shutil
 from contextlib import suppress
@@ -33,12 +34,12 @@ def make_view(target: Path, view: Path) -> None:
 
 def _is_view_of(view: Path, target: Path) -> bool:
     if view.is_symlink():
-        return view.resolve() == target.resolve()
-    # A copy that was edited has another size, or was made writable first.
-    if not view.is_file():
+        # Not Path.resolve: it raises RuntimeError where a link leads to itself.
+        return os.path.realpath(view) == os.path.realpath(target)
+    # A copy that was edited has another size or time, or was made writable first.
+    if not view.is_file() or view.samefile(target) or view.stat().st_mode & 0o222:
         return False
-    status = view.stat()
-    return status.st_size == target.stat().st_size and not status.st_mode & 0o222
+    return filecmp.cmp(view, target)
 
 
 def _reflink(target: Path, view: Path) -> bool:
@@ -50,7 +51,7 @@ def _reflink(target: Path, view: Path) -> bool:
                 raise
             view.unlink()
             return False
-    view.chmod(0o444)
+    shutil.copystat(target, view)
     return True
 
 
@@ -58,5 +59,4 @@ def _link_or_copy(target: Path, view: Path) -> None:
     try:
         view.symlink_to(os.path.relpath(target.resolve(), view.parent.resolve()))
     except OSError:
-        shutil.copyfile(target, view)
-        view.chmod(0o444)
+        shutil.copy2(target, view)
