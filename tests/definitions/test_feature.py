@@ -1,0 +1,178 @@
+"""Feature: every mistake of a declaration at once, each with its file and line."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import polars as pl
+import pytest
+
+from mlforge.definitions.entity import Entity
+from mlforge.definitions.feature import Declaration, feature, parse
+from mlforge.definitions.registry import Registry
+from mlforge.definitions.rolling import Rolling
+from mlforge.definitions.validators import in_range, is_in, matches_regex, not_null
+from mlforge.errors import InvalidDefinitions
+
+PLAIN = {"source": "a.parquet", "keys": ["user"]}
+ROLLED = {
+    **PLAIN,
+    "timestamp": "at",
+    "interval": "1d",
+    "metrics": [Rolling(["7d"], {"n": ["sum"]})],
+}
+
+
+def function(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """What is counted."""
+    return frame.head(1)
+
+
+def declared(**options: object) -> Declaration:
+    return feature(**options)(function)  # type: ignore[arg-type]
+
+
+def mistakes(**options: object) -> list[str]:
+    """What is wrong, without the place that each line begins with."""
+    parsed, problems = parse(declared(**options))
+    assert (parsed is None) is bool(problems)
+    return [problem.split(": function: ", 1)[1] for problem in problems]
+
+
+def test_a_declaration_is_still_its_function() -> None:
+    frame = pl.LazyFrame({"a": [1, 2]})
+    assert declared(**PLAIN)(frame).collect().rows() == [(1,)]
+    assert declared(**PLAIN).__doc__ == "What is counted."
+    assert repr(declared(**PLAIN)) == "<feature function>"
+
+
+def test_a_plain_feature_has_all_defaults() -> None:
+    parsed, problems = parse(declared(**PLAIN))
+    assert problems == []
+    assert parsed
+    assert (parsed.name, parsed.keys, parsed.order) == ("function", ("user",), ("user",))
+    assert (parsed.source.text, parsed.timestamp, parsed.date_is) == ("a.parquet", None, "end")
+
+
+def test_entities_give_keys_in_their_order() -> None:
+    entities = [Entity("user", "user_id"), Entity("shop", "shop_id")]
+    parsed, _ = parse(declared(source="a.csv", entities=entities, timestamp="at"))
+    assert parsed
+    assert (parsed.keys, parsed.entities) == (("user_id", "shop_id"), ("user", "shop"))
+    assert parsed.order == ("user_id", "shop_id", "at")
+
+
+def test_durations_may_be_timedeltas() -> None:
+    options = {**ROLLED, "interval": timedelta(days=1), "max_age": timedelta(hours=36)}
+    parsed, _ = parse(declared(**options))
+    assert parsed
+    assert (str(parsed.interval), str(parsed.max_age)) == ("1d", "36h")
+
+
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"source": "a.parquet"}, "give either keys= or entities="),
+    ({**PLAIN, "entities": [Entity("u", "u")]}, "give either keys= or entities="),
+    ({**PLAIN, "keys": []}, "keys= is empty"),
+    ({**PLAIN, "keys": "user"}, "keys='user' is not a list of names"),
+    ({**PLAIN, "keys": 5}, "keys=5 is not a list of names"),
+    ({**PLAIN, "keys": ["user", 5]}, "keys=['user', 5] is not a list of names"),
+    ({**PLAIN, "keys": ["a b"]}, "'a b' cannot be the name of a key"),
+    ({**PLAIN, "keys": ["user", "User"]}, "keys=['user', 'User'] names a column twice"),
+    ({"source": "a.csv", "entities": []}, "keys= is empty"),
+    ({"source": "a.csv", "entities": Entity("u", "u")}, "is not a list of Entity"),
+    ({"source": "a.csv", "entities": ["user"]}, "entities=['user'] is not a list of Entity"),
+    ({"source": "a.csv", "entities": [Entity("a b", "u")]}, "cannot be the name of an entity"),
+    ({"source": "a.csv", "entities": [Entity("u", 5)]}, "join_key=[5] is not a list of names"),
+    (
+        {"source": "a.csv", "entities": [Entity("u", "u", from_columns=["a", "b"])]},
+        "entity u: from_columns= is not built yet",
+    ),
+    ({**PLAIN, "source": ""}, "source"),
+    ({**PLAIN, "source": "a.xlsx"}, "source 'a.xlsx': 'xlsx' is not parquet or csv"),
+    ({**PLAIN, "timestamp": "event time"}, "'event time' cannot be the timestamp"),
+    ({**PLAIN, "timestamp": 5}, "cannot be the timestamp"),
+    ({**PLAIN, "timestamp": "user"}, "timestamp='user' is also a key"),
+    ({**PLAIN, "max_age": "30d"}, "max_age needs a timestamp"),
+    ({**PLAIN, "timestamp": "at", "max_age": "month"}, "max_age: 'month' is not a duration"),
+    ({**PLAIN, "timestamp": "at", "max_age": 30}, "max_age: 30 is not a duration"),
+    ({**PLAIN, "interval": "1d"}, "interval is for metrics, and there are none"),
+    ({**ROLLED, "interval": None}, "metrics need an interval"),
+    ({**ROLLED, "timestamp": None}, "metrics need a timestamp"),
+    ({**ROLLED, "interval": "1.5d"}, "interval: '1.5d' is not a duration"),
+    ({**ROLLED, "metrics": Rolling(["7d"], {"n": ["sum"]})}, "is not a list of Rolling"),
+    ({**ROLLED, "metrics": ["sum"]}, "metrics: 'sum' is not a Rolling"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"user": ["count"]})]}, "user is a key or the"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"at": ["max"]})]}, "at is a key or the timestamp"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"a b": ["sum"]})]}, "cannot be the name of a column"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"n" * 90: ["sum"]})]}, "cannot be the name of a col"),
+    ({**ROLLED, "tiebreak": ["n"]}, "tiebreak is for features without metrics"),
+    ({**PLAIN, "tiebreak": "n"}, "tiebreak='n' is not a list of names"),
+    ({**PLAIN, "date_is": "middle"}, "date_is='middle' is not 'end' or 'start'"),
+    ({**PLAIN, "tags": "daily"}, "tags='daily' is not a list of names"),
+    ({**PLAIN, "owner": 5}, "owner=5 is not text"),
+    ({**PLAIN, "description": ["x"]}, "description=['x'] is not text"),
+    ({**PLAIN, "validators": [not_null()]}, "maps no column to a list"),
+    ({**PLAIN, "validators": {"n": ["not_null"]}}, "n: 'not_null' is not a validator"),
+    ({**PLAIN, "validators": {"n": [not_null]}}, "is not a validator"),
+    ({**PLAIN, "validators": {"n": [matches_regex("(")]}}, "n: the pattern '(' is wrong"),
+    ({**PLAIN, "validators": {"n": [in_range(2, 1)]}}, "n: no value is in [2, 1]"),
+    ({**PLAIN, "validators": {"n": [in_range(2, "a")]}}, "n: 2 and 'a' cannot be compared"),
+    ({**PLAIN, "validators": {"n": [is_in([])]}}, "n: is_in needs at least one value"),
+]
+
+
+@pytest.mark.parametrize(("options", "mistake"), WRONG)
+def test_a_mistake_is_told(options: dict[str, object], mistake: str) -> None:
+    assert [found for found in mistakes(**options) if mistake in found]
+
+
+NOT_YET: list[tuple[dict[str, object], str]] = [
+    ({**PLAIN, "created": "loaded_at"}, "created= is not built yet"),
+    ({**PLAIN, "timezone": "Europe/Berlin"}, "timezone= is not built yet"),
+    ({**PLAIN, "ambiguous": "earliest"}, "ambiguous= is not built yet"),
+    ({**PLAIN, "engine": "duckdb"}, "engine= is not built yet"),
+    ({**PLAIN, "renamed_from": "old"}, "renamed_from= is not built yet"),
+    ({**ROLLED, "interval": "1mo"}, "interval: '1mo': calendar units are not built yet"),
+    ({**ROLLED, "metrics": [Rolling(["1y"], {"n": ["sum"]})]}, "calendar units are not built yet"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"n": ["std"]})]}, "std of n is not built yet"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"n": ["median"]})]}, "median of n is not built yet"),
+]
+
+
+@pytest.mark.parametrize(("options", "mistake"), NOT_YET, ids=lambda value: str(value)[:40])
+def test_what_is_not_built_yet_is_refused_and_not_approximated(
+    options: dict[str, object], mistake: str
+) -> None:
+    found = mistakes(**options)
+    assert len(found) == 1
+    assert mistake in found[0]
+
+
+@pytest.mark.parametrize("option", [{"timezone": "UTC"}, {"engine": "polars"}])
+def test_what_is_so_anyway_may_be_said(option: dict[str, object]) -> None:
+    assert mistakes(**PLAIN, **option) == []
+
+
+def test_ten_mistakes_are_ten_lines_with_one_place() -> None:
+    wrong = declared(
+        source="a.xlsx",
+        keys=["a b"],
+        timestamp="2nd",
+        interval="1mo",
+        metrics=[Rolling(["7d", "soon"], {"n": ["std", "total"]})],
+        max_age="old",
+        owner=5,
+        tags="daily",
+        created="at",
+        date_is="noon",
+    )
+    with pytest.raises(InvalidDefinitions) as refused:
+        Registry.of([wrong])
+    line = function.__code__.co_firstlineno
+    assert len(refused.value.problems) == 12
+    assert all(f"{__file__}:{line}: function: " in problem for problem in refused.value.problems)
+
+
+def test_a_lambda_has_no_name_to_build_under() -> None:
+    _, problems = parse(feature(**PLAIN)(lambda frame: frame))
+    assert "'<lambda>' cannot be the name of a feature" in problems[0]

@@ -1,0 +1,80 @@
+"""Lightness: importing mlforge, and asking for help, loads no heavy library."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mlforge
+
+HEAVY = ("polars", "duckdb", "pyarrow", "numpy", "pandas", "redis", "dulwich.porcelain")
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a new interpreter has after running `code`."""
+    ending = "\nimport sys as _sys; print('\\nMODULES', *_sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code + ending], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.rpartition("MODULES ")[2].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mlforge",
+        "import mlforge; dir(mlforge)",
+        "from mlforge import Entity, Rolling, Source, feature, not_null, errors, types",
+    ],
+)
+def test_importing_mlforge_is_light(code: str) -> None:
+    assert loaded_by(code).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["build", "--help"]])
+def test_asking_for_help_is_light(arguments: list[str]) -> None:
+    code = (
+        f"import runpy, sys\nsys.argv = ['mlforge', *{arguments}]\n"
+        "try:\n    runpy.run_module('mlforge', run_name='__main__')\nexcept SystemExit:\n    pass\n"
+    )
+    assert loaded_by(code).isdisjoint(HEAVY)
+
+
+def test_help_is_printed_by_the_module() -> None:
+    command = [sys.executable, "-m", "mlforge", "--help"]
+    assert "Usage" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("name", mlforge.__all__)
+def test_each_public_name_resolves_and_is_documented(name: str) -> None:
+    assert getattr(mlforge, name).__doc__
+
+
+def test_what_is_public_is_what_type_checkers_see() -> None:
+    tree = ast.parse(Path(mlforge.__file__).read_text())
+    seen = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    assert sorted(seen) == sorted(mlforge.__all__) == dir(mlforge)
+
+
+def test_a_public_name_comes_from_where_type_checkers_look() -> None:
+    tree = ast.parse(Path(mlforge.__file__).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("mlforge."):
+            for alias in node.names:
+                assert getattr(mlforge, alias.name).__module__ == node.module
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'mlforge' has no attribute 'nonsense'"):
+        mlforge.nonsense  # noqa: B018
