@@ -7,20 +7,21 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 
 from mlforge.errors import StorageFailed
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
+def storage_errors(path: Path, verb: Literal["read", "write"] = "write") -> Iterator[None]:
     """Turn the disk's refusals into StorageFailed."""
     try:
         yield
     except OSError as error:
         raise StorageFailed(
-            f"cannot write {error.filename or path}",
+            f"cannot {verb} {error.filename or path}",
             cause=error.strerror or str(error),
-            hint="free some space, or check the folder's permissions; nothing was committed",
+            hint=f"df -h {path.parent}; ls -ld {path.parent}",
         ) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, cast
@@ -70,9 +71,9 @@ def verified_bytes(path: Path, oid: ObjectId, where: str) -> bytes | mmap.mmap:
 
 
 def _load(path: Path) -> bytes | mmap.mmap:
-    if path.stat().st_size < _MAPPED_FROM_BYTES:
-        return path.read_bytes()
-    with path.open("rb") as file:
+    with storage_errors(path, "read"), path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size < _MAPPED_FROM_BYTES:
+            return file.read()
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
