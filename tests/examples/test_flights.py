@@ -23,8 +23,8 @@ import polars as pl
 import pytest
 
 import mlforge as mlf
+from tests.examples.flights import EXAMPLE
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "flights"
 PUERTO_RICO = {"BQN", "SJU", "STT", "PSE"}
 # At the gate at 02:03 in the night that has no 02:03: the file's clock was not put forward.
 CLOCK_NOT_PUT_FORWARD = ("B6", 35, datetime(2013, 3, 10, 2, 45, tzinfo=UTC))
