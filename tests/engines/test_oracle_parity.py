@@ -117,6 +117,14 @@ def test_features_without_metrics_equal_the_oracle(engine: Engine, history: Hist
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rival", [None, -0.0, 0.0, float("-inf"), float("nan")])
+def test_a_tiebreak_that_is_missing_never_wins(engine: Engine, rival: float | None) -> None:
+    rows: list[Row] = [{"k": 1, "t": 5, "x": value} for value in (rival, float("nan"))]
+    schema = {"k": pl.Int64(), "t": UTC, "x": pl.Float64()}
+    check(engine, History(make_feature(tiebreak=["x"]), rows, schema))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 @given(history=rolling_histories(), seed=st.integers(0, 9))
 @leaky
 def test_the_order_of_rows_changes_no_bit(engine: Engine, history: History, seed: int) -> None:
