@@ -12,8 +12,8 @@ class PitRule:
     """How a table is joined. Times in microseconds. Rule: docs/semantics.md#point-in-time-join.
 
     `timestamp` None: a static feature, joined on keys alone. `interval` None: a row's age counts
-    from its own time; else from the latest bucket end at or before the spine time, at most
-    `horizon`.
+    from its own time; else from the latest bucket end at or before the spine time (before it
+    without exact matches), at most `horizon`.
     """
 
     keys: tuple[str, ...]
