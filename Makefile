@@ -5,13 +5,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test check ci clean-room bench clean
+.PHONY: demo test nightly check ci clean-room bench docs-reference clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/flights/demo.py demo-flights
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
+
+# The suites at their large size (tests/sizes.py): hours.
+nightly: $(VENV)/.dev
+	MLFORGE_SIZE=nightly $(BIN)/python -m pytest -n 2 --dist worksteal tests/suites tests/flows/test_kill.py $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -21,6 +25,10 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/flights.py
+	$(BIN)/python benchmarks/start.py
+
+docs-reference: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
 
 ci:
 	bash .ci/run

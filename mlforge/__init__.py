@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -72,8 +71,6 @@ __all__ = [
     "types",
     "unique",
 ]
-
-logging.getLogger("mlforge").addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> object:

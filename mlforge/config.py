@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +12,8 @@ from pathlib import Path
 from mlforge.errors import InvalidConfig, NoProject, did_you_mean
 
 FILE_NAME = "mlforge.toml"
+# ${NAME} and ${NAME:-default}
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 DEFAULT_DEFINITIONS = "features"
 DEFAULT_STORE = "feature_store"
 
@@ -17,6 +21,7 @@ DEFAULT_STORE = "feature_store"
 _KEYS = {
     "project": ("name", "definitions"),
     "offline_store": ("kind", "path"),
+    "git": ("require_clean",),
 }
 _STORE = "profiles.default.offline_store"
 
@@ -29,6 +34,7 @@ class Config:
     name: str
     definitions: str
     store_path: Path
+    requires_clean: bool = False
 
 
 def project_root(start: Path) -> Path | None:
@@ -44,15 +50,23 @@ def find_config(start: Path) -> Config:
 
     Raises NoProject, InvalidConfig.
     """
-    root = project_root(start)
+    root = project_root(start) or _bare_root(start)
     if root is None:
-        if _definitions_path(start, DEFAULT_DEFINITIONS) is None:
-            raise NoProject(
-                f"no mlforge project is at or above {start}",
-                hint="write features.py here, or mlforge.toml with a [project] table",
-            )
-        return Config(start, start.name, DEFAULT_DEFINITIONS, start / DEFAULT_STORE)
+        raise NoProject(
+            f"no mlforge project is at or above {start}",
+            hint="write features.py here, or mlforge.toml with a [project] table",
+        )
     return _parse(root, _table_of(root) or {})
+
+
+def _bare_root(start: Path) -> Path | None:
+    """The nearest folder with definitions, at or above `start` in its git repository."""
+    for folder in (start, *start.parents):
+        if _definitions_path(folder, DEFAULT_DEFINITIONS) is not None:
+            return folder
+        if (folder / ".git").exists():
+            return None
+    return None
 
 
 def definitions_path(config: Config) -> Path | None:
@@ -61,19 +75,26 @@ def definitions_path(config: Config) -> Path | None:
 
 
 def _definitions_path(root: Path, definitions: str) -> Path | None:
-    candidates = (root / definitions, root / f"{definitions}.py")
-    return next((path for path in candidates if path.exists()), None)
+    folder, file = root / definitions, root / f"{definitions}.py"
+    # As Python itself chooses: a package, a module, a folder of modules.
+    if folder.is_file() or (folder / "__init__.py").is_file():
+        return folder
+    if file.is_file():
+        return file
+    return folder if any(folder.glob("*.py")) else None
 
 
 def _table_of(folder: Path) -> Mapping[str, object] | None:
     file = _file_of(folder)
     if file.name == FILE_NAME:
         return _load(file)
-    if file.is_file():
-        tool = _load(file).get("tool")
-        table = tool.get("mlforge") if isinstance(tool, dict) else None
-        return table if isinstance(table, dict) else None
-    return None
+    if not file.is_file() or b"mlforge" not in _read(file):
+        return None
+    tool = _load(file).get("tool")
+    table = tool.get("mlforge") if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise InvalidConfig(f"{file}: tool.mlforge is not a table")
+    return table
 
 
 def _file_of(root: Path) -> Path:
@@ -83,15 +104,22 @@ def _file_of(root: Path) -> Path:
 
 def _load(path: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(_read(path).decode("utf-8"))
     # Not only TOMLDecodeError: a number of 5,000 digits is a ValueError, deep nesting a third.
     except (ValueError, RecursionError) as error:
         raise InvalidConfig(f"{path} is not valid TOML", cause=str(error)) from error
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidConfig(f"{path} cannot be read", cause=error.strerror) from error
+
+
 def _parse(root: Path, table: Mapping[str, object]) -> Config:
     problems: list[str] = []
-    _check_keys("", table, ("project", "profiles"), problems)
+    _check_keys("", table, ("project", "profiles", "git"), problems)
     project = _subtable("project", table, problems)
     _check_keys("project", project, _KEYS["project"], problems)
     profiles = _subtable("profiles", table, problems)
@@ -102,11 +130,15 @@ def _parse(root: Path, table: Mapping[str, object]) -> Config:
     _check_keys(_STORE, store, _KEYS["offline_store"], problems)
     if store.get("kind", "local") != "local":
         problems.append(f"{_STORE}.kind: {store['kind']!r} is not 'local'")
+    git = _subtable("git", table, problems)
+    _check_keys("git", git, _KEYS["git"], problems)
+    path = Path(_text(f"{_STORE}.path", store, DEFAULT_STORE, problems))
     config = Config(
         root=root,
         name=_text("project.name", project, root.name, problems),
         definitions=_text("project.definitions", project, DEFAULT_DEFINITIONS, problems),
-        store_path=root / _text(f"{_STORE}.path", store, DEFAULT_STORE, problems),
+        store_path=root / path.expanduser(),
+        requires_clean=_flag("git.require_clean", git, problems),
     )
     if problems:
         raise InvalidConfig(f"{_file_of(root)}: " + "; ".join(problems))
@@ -133,7 +165,22 @@ def _subtable(name: str, table: Mapping[str, object], problems: list[str]) -> Ma
 
 def _text(name: str, table: Mapping[str, object], default: str, problems: list[str]) -> str:
     value = table.get(name.rpartition(".")[2], default)
-    if isinstance(value, str) and value:
+    if not isinstance(value, str) or not value:
+        problems.append(f"{name}: {value!r} is not text")
+        return default
+    return _VARIABLE.sub(lambda match: _expanded(name, match, problems), value)
+
+
+def _expanded(name: str, match: re.Match[str], problems: list[str]) -> str:
+    value = os.environ.get(match[1]) or match[2]
+    if value is None:
+        problems.append(f"{name}: the variable {match[1]} is not set")
+    return value or ""
+
+
+def _flag(name: str, table: Mapping[str, object], problems: list[str]) -> bool:
+    value = table.get(name.rpartition(".")[2], False)
+    if isinstance(value, bool):
         return value
-    problems.append(f"{name}: {value!r} is not text")
-    return default
+    problems.append(f"{name}: {value!r} is not true or false")
+    return False

@@ -81,7 +81,10 @@ class Unavailable(MlforgeError):
 
 
 class InvalidDefinitions(InvalidInput):
-    """Declarations have mistakes; all of them are listed, each with its file and line."""
+    """Declarations have mistakes; all of them are listed, each with its file and line.
+
+    Mend each line that is listed; `mlforge plan` checks again and writes nothing.
+    """
 
     code = "MLF0101"
 
@@ -92,19 +95,29 @@ class InvalidDefinitions(InvalidInput):
 
 
 class InvalidDuration(InvalidInput):
-    """A duration is not a whole number of s, m, h, d or w."""
+    """A duration is not a whole number of s, m, h, d or w.
+
+    Write a number and a unit, like `"7d"` or `"90m"`. Months and years have no fixed length: use
+    `"30d"`, `"365d"`.
+    """
 
     code = "MLF0102"
 
 
 class NoDefinitions(NotFound):
-    """The project declares no feature, or the file that should declare them is not there."""
+    """The project declares no feature, or the file that should declare them is not there.
+
+    Write `features.py` beside `mlforge.toml`, or name another file there as `definitions`.
+    """
 
     code = "MLF0103"
 
 
 class DefinitionsFailed(InvalidInput):
-    """Importing the definitions raised an error; the line is the user's."""
+    """Importing the definitions raised an error; the line is the user's.
+
+    Mend the line that is named. `mlforge --debug plan` shows the whole traceback.
+    """
 
     code = "MLF0104"
 
@@ -113,31 +126,48 @@ class DefinitionsFailed(InvalidInput):
 
 
 class FeatureNotFound(NotFound):
-    """No feature has this name."""
+    """No feature has this name.
+
+    `mlforge list` shows the features that have a version here; a declared one gets its first from
+    `mlforge build`.
+    """
 
     code = "MLF0201"
 
 
 class InvalidName(InvalidInput):
-    """A name that git, a file system or SQL could not carry everywhere."""
+    """A name that git, a file system or SQL could not carry everywhere.
+
+    Use letters, digits and `_`, not starting with a digit, at most 100 characters.
+    """
 
     code = "MLF0202"
 
 
 class InvalidVersion(InvalidInput):
-    """A version that is not X.Y.Z, is taken, or is lower than the change requires."""
+    """A version that is not X.Y.Z, is taken, or is lower than the change requires.
+
+    Leave `--version` out, and the right number is chosen; or name a higher one.
+    """
 
     code = "MLF0203"
 
 
 class InvalidReference(InvalidInput):
-    """A reference is not `name`, `name@1.1.0`, `name@~=1.2` or `name@<git revision>`."""
+    """A reference is not `name`, `name@1.1.0`, `name@~=1.2` or `name@<git revision>`.
+
+    Write the name alone for the head, or `name@1.1.0`.
+    """
 
     code = "MLF0204"
 
 
 class VersionNotFound(NotFound):
-    """The feature is there, this version of it is not."""
+    """The feature is there, this version of it is not.
+
+    `mlforge versions FEATURE` lists those of the work tree. Another branch's are there after `git
+    switch`.
+    """
 
     code = "MLF0205"
 
@@ -146,31 +176,47 @@ class VersionNotFound(NotFound):
 
 
 class SourceNotFound(NotFound):
-    """The file of a source is not there."""
+    """The file of a source is not there.
+
+    Put the file there, or mend the path. Relative paths start at the folder of `mlforge.toml`.
+    """
 
     code = "MLF0301"
 
 
 class UnsupportedType(InvalidInput):
-    """A column has a type that mlforge cannot keep without loss."""
+    """A column has a type that mlforge cannot keep without loss.
+
+    Cast the column in the function, or drop it there.
+    """
 
     code = "MLF0302"
 
 
 class ColumnNotFound(CheckFailed):
-    """A declared column is not in the function's output."""
+    """A declared column is not in the function's output.
+
+    Return the column from the function, or take it out of the declaration.
+    """
 
     code = "MLF0303"
 
 
 class SourceUnreadable(InvalidInput):
-    """A source's file is there and cannot be read as its format."""
+    """A source's file is there and cannot be read as its format.
+
+    Look at the file's first lines; its ending says which format it is read as.
+    """
 
     code = "MLF0304"
 
 
 class InvalidTimes(CheckFailed):
-    """Event times that cannot be kept: digits below a microsecond, or not times at all."""
+    """Event times that cannot be kept: digits below a microsecond, or not times at all.
+
+    Cast the column to a datetime in microseconds in the function. Finer digits are refused
+    because cutting them could show a row before its time.
+    """
 
     code = "MLF0305"
 
@@ -179,7 +225,11 @@ class InvalidTimes(CheckFailed):
 
 
 class BuildFailed(CheckFailed):
-    """At least one feature could not be built; the others were. `report` tells which."""
+    """At least one feature could not be built; the others were. `report` tells which.
+
+    Mend what is told of each failed feature, then `mlforge build` again: what was built is not
+    computed twice.
+    """
 
     code = "MLF0401"
 
@@ -189,64 +239,106 @@ class BuildFailed(CheckFailed):
 
 
 class ValidationFailed(CheckFailed):
-    """Rows of the function's output fail a declared validator."""
+    """Rows of the function's output fail a declared validator.
+
+    Look at the rows that are shown, then clean them in the function or loosen the validator.
+    `mlforge validate` tries without building.
+    """
 
     code = "MLF0402"
 
 
 class FunctionFailed(CheckFailed):
-    """The user's function raised an error or did not return a frame."""
+    """The user's function raised an error or did not return a frame.
+
+    Mend the function. `mlforge --debug build` shows the traceback.
+    """
 
     code = "MLF0403"
 
 
 class DuplicateKeys(CheckFailed):
-    """Two rows of a feature have the same keys and event time."""
+    """Two rows of a feature have the same keys and event time.
+
+    Drop duplicates in the function, or declare `tiebreak=` columns that choose one row.
+    """
 
     code = "MLF0404"
 
 
 class SumOverflow(CheckFailed):
-    """An exact sum does not fit the type it is delivered in."""
+    """An exact sum does not fit the type it is delivered in.
+
+    Scale the column down, or cast it to float64 in the function.
+    """
 
     code = "MLF0405"
 
 
 class ManifestCorrupt(Corrupt):
-    """A manifest is not the canonical text that mlforge writes."""
+    """A manifest is not the canonical text that mlforge writes.
+
+    Somebody edited it, or a merge left marks in it. `git checkout HEAD -- FILE` brings back what
+    was committed. To change a feature, change its definition and build.
+    """
 
     code = "MLF0406"
 
 
 class NothingToBuild(InvalidInput):
-    """The selection names no feature."""
+    """The selection names no feature.
+
+    `mlforge list tags` and `mlforge list` show what can be selected.
+    """
 
     code = "MLF0407"
+
+
+class ProfileCorrupt(Corrupt):
+    """A profile is not the canonical text that mlforge writes, or is of other content.
+
+    `git checkout HEAD -- FILE` brings back what was committed.
+    """
+
+    code = "MLF0408"
 
 
 # -- 05 join ----------------------------------------------------------------------------------
 
 
 class InvalidSpine(InvalidInput):
-    """The spine lacks a key or time column, or has one of a wrong type."""
+    """The spine lacks a key or time column, or has one of a wrong type.
+
+    Give a Parquet or CSV file, or a frame, with every key of the features, and name its time
+    column with `--timestamp`.
+    """
 
     code = "MLF0501"
 
 
 class KeyTypeMismatch(InvalidInput):
-    """A spine's key cannot be cast to the feature's key type without loss."""
+    """A spine's key cannot be cast to the feature's key type without loss.
+
+    Cast the spine's key to the feature's type; `mlforge show FEATURE` tells it.
+    """
 
     code = "MLF0502"
 
 
 class ColumnCollision(InvalidInput):
-    """Two columns of the training data would have the same name."""
+    """Two columns of the training data would have the same name.
+
+    Use `--full-names`, or rename the spine's column.
+    """
 
     code = "MLF0503"
 
 
 class NaiveTimes(InvalidInput):
-    """Naive and aware times meet, and nobody has said which zone the naive ones are in."""
+    """Naive and aware times meet, and nobody has said which zone the naive ones are in.
+
+    Say which zone the spine's times are in: `--timezone UTC`.
+    """
 
     code = "MLF0504"
 
@@ -255,109 +347,225 @@ class NaiveTimes(InvalidInput):
 
 
 class NoRepository(NotFound):
-    """Writing needs a git repository, and there is none at or above the store."""
+    """Writing needs a git repository, and there is none at or above the store.
+
+    `git init` makes one; all of a repository's history and numbers live in it.
+    """
 
     code = "MLF0601"
 
 
 class RevisionNotFound(NotFound):
-    """git knows no such commit, tag or branch."""
+    """git knows no such commit, tag or branch.
+
+    `git log --all --oneline` and `git tag` show what there is; `git fetch` brings what others
+    have.
+    """
 
     code = "MLF0602"
 
 
 class IdentityMissing(Conflict):
-    """git does not know who commits: user.name or user.email is not set."""
+    """git does not know who commits: user.name or user.email is not set.
+
+    `git config user.name "Your Name"` and `git config user.email you@example.com`.
+    """
 
     code = "MLF0603"
 
 
 class RepositoryLocked(Conflict):
-    """Another process holds a lock of the repository."""
+    """Another process holds a lock of the repository.
+
+    Wait for the other process. If there is none, a killed git has left `index.lock`: remove it.
+    mlforge cleans its own locks up.
+    """
 
     code = "MLF0604"
 
 
 class HeadMoved(Conflict):
-    """HEAD moved while a commit was being made; nothing was committed."""
+    """HEAD moved while a commit was being made; nothing was committed.
+
+    Type the command again.
+    """
 
     code = "MLF0605"
 
 
 class OperationInProgress(Conflict):
-    """A merge, rebase, cherry-pick or revert is unfinished."""
+    """A merge, rebase, cherry-pick or revert is unfinished.
+
+    Finish it (`git merge --continue`, `git rebase --continue`) or give it up (`--abort`), then
+    type the command again.
+    """
 
     code = "MLF0606"
 
 
 class RepositoryCorrupt(Corrupt):
-    """git's own data cannot be read."""
+    """git's own data cannot be read.
+
+    `git fsck` says what is damaged. A fresh clone is often the shortest way out.
+    """
 
     code = "MLF0607"
 
 
 class RepositoryUnsupported(Conflict):
-    """The repository uses a git feature that cannot be written safely."""
+    """The repository uses a git feature that cannot be written safely.
+
+    The message names what it is and, where there is one, the way to write all the same.
+    """
 
     code = "MLF0608"
 
 
 class ShallowHistory(Conflict):
-    """Older commits were never fetched, so a number that is free cannot be known."""
+    """Older commits were never fetched, so a number that is free cannot be known.
+
+    `git fetch --unshallow`.
+    """
 
     code = "MLF0609"
+
+
+class PinInvalid(Corrupt):
+    """A feature's PIN is no version number, or names a version that is not in the tree.
+
+    `mlforge checkout FEATURE@1.0.0` writes a right one; removing the file makes the highest
+    version head.
+    """
+
+    code = "MLF0610"
+
+
+class WorkTreeDiffers(Conflict):
+    """Files that a command would replace or remove are not what the commit has.
+
+    `git status` and `git diff` show what differs. Commit it, or put it back with `git checkout
+    HEAD -- FILE`.
+    """
+
+    code = "MLF0611"
+
+
+class NothingEarlier(NotFound):
+    """The head replaced no version, so there is none to roll back to.
+
+    `mlforge log FEATURE` shows the versions; name one of them.
+    """
+
+    code = "MLF0612"
+
+
+class DefinitionsUncommitted(Conflict):
+    """The definitions differ from the commit, and `[git] require_clean` forbids to build so.
+
+    Commit the definitions first: `git commit`.
+    """
+
+    code = "MLF0613"
 
 
 # -- 07 objects -------------------------------------------------------------------------------
 
 
 class ObjectNotFound(NotFound):
-    """The bytes of a version are not in this store."""
+    """The bytes of a version are not in this store.
+
+    A clone has manifests and no rows: `mlforge build -f FEATURE` makes the head's again. `mlforge
+    verify` lists all that is missing, each with its command.
+    """
 
     code = "MLF0701"
 
 
 class ObjectCorrupt(Corrupt):
-    """An object's bytes do not hash to its name; no row of it was returned."""
+    """An object's bytes do not hash to its name; no row of it was returned.
+
+    A disk failed, or somebody edited the file through its view. `mlforge build --force -f
+    FEATURE` makes the head's object again; `mlforge verify` has the command for every version.
+    """
 
     code = "MLF0702"
 
 
 class FormatUnknown(Corrupt):
-    """The store was written by a newer mlforge."""
+    """The store was written by a newer mlforge.
+
+    Use a newer mlforge: `pip install --upgrade mlforge`. Nothing was changed.
+    """
 
     code = "MLF0703"
 
 
 class StorageFailed(Unavailable):
-    """The disk refused to read or write: full, read-only, no permission."""
+    """The disk refused to read or write: full, read-only, no permission.
+
+    Free space (`df -h`), or mend permissions (`ls -ld`), and type the command again: what was
+    there before is whole.
+    """
 
     code = "MLF0704"
+
+
+class ViewDiffers(Corrupt):
+    """A view, `data.parquet` beside a manifest, does not show its version's rows.
+
+    Views are for people; mlforge never reads them, so no result was wrong. Remove the view: the
+    next `mlforge build` makes that of the head again.
+    """
+
+    code = "MLF0705"
+
+
+class ContentDiffers(Corrupt):
+    """A version's objects are whole, and their rows are not what its manifest says.
+
+    Only a changed manifest, or a wrong writer, does this. `git log -p` of the manifest says who
+    changed it; `git checkout REV -- FILE` brings an earlier one back.
+    """
+
+    code = "MLF0706"
 
 
 # -- 09 configuration -------------------------------------------------------------------------
 
 
 class InvalidConfig(InvalidInput):
-    """The configuration has an unknown key or a value of a wrong type."""
+    """The configuration has an unknown key or a value of a wrong type.
+
+    Mend the key that is named, in `mlforge.toml` or in `pyproject.toml` below `[tool.mlforge]`.
+    """
 
     code = "MLF0901"
 
 
 class InvalidUsage(InvalidInput):
-    """Options that do not go together, or lack a value."""
+    """Options that do not go together, or lack a value.
+
+    The command with `--help` shows its options and an example.
+    """
 
     code = "MLF0902"
 
 
 class NoProject(NotFound):
-    """No project is at or above the current folder."""
+    """No project is at or above the current folder.
+
+    Go into the project's folder, or name it with `-C`. A folder with `mlforge.toml` or
+    `features.py` is one.
+    """
 
     code = "MLF0903"
 
 
 class ExtraMissing(Unavailable):
-    """An optional package is not installed."""
+    """An optional package is not installed.
+
+    Type the line of the hint, which installs it.
+    """
 
     code = "MLF0904"
 

@@ -82,6 +82,7 @@ class Manifest:
     bump: str | None
     reason: str
     details: tuple[str, ...]
+    renamed_from: str | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -126,6 +127,7 @@ class Manifest:
             "bump": self.bump,
             "reason": self.reason,
             "details": list(self.details),
+            **({} if self.renamed_from is None else {"renamed_from": self.renamed_from}),
         }
 
     @classmethod
@@ -191,6 +193,7 @@ class Manifest:
             bump=form.bump,
             reason=form.reason,
             details=tuple(form.details),
+            renamed_from=None if form.renamed_from is None else parse_name(form.renamed_from),
         )
 
 
@@ -298,3 +301,4 @@ class _Form:
     bump: str | None
     reason: str
     details: list[str]
+    renamed_from: str | None = None

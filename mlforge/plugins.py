@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
+from typing import cast
 
 from mlforge.errors import ExtraMissing, InvalidUsage, did_you_mean
 
@@ -14,11 +14,16 @@ ENGINES = {"polars": ("mlforge.engines.polars", "PolarsEngine", None)}
 
 def load_engine(name: str) -> object:
     """An engine by name. Raises InvalidUsage, ExtraMissing with the line that installs it."""
-    if name not in ENGINES:
-        raise InvalidUsage(f"no engine is called {name!r}", hint=did_you_mean(name, ENGINES))
+    check_engine(name)
     module, attribute, extra = ENGINES[name]
     made: object = getattr(load_module(module, extra), attribute)()
     return made
+
+
+def check_engine(name: str) -> None:
+    """Raises InvalidUsage unless an engine has this name."""
+    if name not in ENGINES:
+        raise InvalidUsage(f"no engine is called {name!r}", hint=did_you_mean(name, ENGINES))
 
 
 def load_module(name: str, extra: str | None) -> ModuleType:
@@ -35,7 +40,9 @@ def load_module(name: str, extra: str | None) -> ModuleType:
 
 def package_version(package: str) -> str | None:
     """The installed version of a package, without importing it."""
+    # Loaded late: it costs what a third of the command line's start does.
+    metadata = load_module("importlib.metadata", None)
     try:
-        return version(package)
-    except PackageNotFoundError:
+        return cast("str", metadata.version(package))
+    except ModuleNotFoundError:  # PackageNotFoundError is one
         return None

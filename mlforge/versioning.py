@@ -61,6 +61,41 @@ def compare(head: Manifest, new: Declared) -> Change:
     return Change(strongest.bump, strongest.reason, tuple(dict.fromkeys(details)))
 
 
+def between(before: Manifest, after: Manifest) -> Change:
+    """The change from one version to another, as if the second were built on the first."""
+    return compare(before, declared_by(after))
+
+
+def declared_by(manifest: Manifest) -> Declared:
+    """What a version's declaration said, and what it gave."""
+    return Declared(
+        schema=manifest.schema,
+        entities=manifest.entities,
+        interval=manifest.interval,
+        max_age=manifest.max_age,
+        tiebreak=manifest.tiebreak,
+        config_hash=manifest.config_hash,
+        code_hash=manifest.code_hash,
+        sources=manifest.sources,
+        description=manifest.description,
+        owner=manifest.owner,
+        tags=manifest.tags,
+        validators=manifest.validators,
+        content_hash=manifest.content_hash,
+    )
+
+
+def bump_between(before: Version, after: Version) -> Bump | None:
+    """Which part of the number was raised; None if it went back."""
+    if after < before:
+        return None
+    if after.major != before.major:
+        return Bump.MAJOR
+    if after.minor != before.minor:
+        return Bump.MINOR
+    return Bump.PATCH if after != before else Bump.NONE
+
+
 def schema_changes(old: Schema, new: Schema, feature: str) -> list[Change]:
     """What changed in keys, timestamp, columns and types."""
     changes = []

@@ -44,3 +44,11 @@ def git(tmp_path: Path) -> Git:
 def shop(tmp_path: Path) -> Shop:
     """A user's project with definitions and data; nothing is built."""
     return make_shop(tmp_path / "project")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What each suite did: points, mutations, seed."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    properties = [item for report in reports for item in report.user_properties]
+    for name, line in sorted(item for item in properties if item[0] == "suite"):
+        terminalreporter.write_line(f"{name} {line}")

@@ -49,11 +49,16 @@ def test_pyproject_serves_if_it_has_the_table(tmp_path: Path) -> None:
     assert find_config(root).name == "Shop"
 
 
-@pytest.mark.parametrize("text", ["", "[tool.ruff]\n", "tool = 5\n", "[tool]\nmlforge = 5\n"])
+@pytest.mark.parametrize("text", ["", "[tool.ruff]\n", "tool = 5\n", "# mlforge\n"])
 def test_a_pyproject_without_the_table_is_passed_by(tmp_path: Path, text: str) -> None:
     above = project(tmp_path)
     below = project(tmp_path / "package", text, "pyproject.toml")
     assert find_config(below).root == above
+
+
+def test_a_table_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match=r"tool\.mlforge is not a table"):
+        find_config(project(tmp_path, "[tool]\nmlforge = 5\n", "pyproject.toml"))
 
 
 def test_mlforge_toml_goes_before_pyproject(tmp_path: Path) -> None:
@@ -66,7 +71,9 @@ def test_mlforge_toml_goes_before_pyproject(tmp_path: Path) -> None:
 def test_a_folder_with_definitions_needs_no_configuration(
     tmp_path: Path, path: str, folder: bool
 ) -> None:
-    (tmp_path / path).mkdir() if folder else (tmp_path / path).touch()
+    if folder:
+        (tmp_path / path).mkdir()
+    (tmp_path / path / "spend.py" if folder else tmp_path / path).touch()
     config = find_config(tmp_path)
     assert config.root == tmp_path
     assert definitions_path(config) == tmp_path / path
@@ -124,7 +131,7 @@ def test_a_mistake_in_pyproject_is_told_of_pyproject(tmp_path: Path) -> None:
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    text = "[project]\nname = 5\nnam = 1\n[profiles.prod]\n[git]\n"
+    text = "[project]\nname = 5\nnam = 1\n[profiles.prod]\n[gti]\n"
     with pytest.raises(InvalidConfig) as refused:
         find_config(project(tmp_path, text))
     assert refused.value.message.count("; ") == 3
@@ -139,6 +146,41 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("name", ["mlforge.toml", "pyproject.toml"])
 def test_what_is_not_toml_is_refused(tmp_path: Path, data: bytes, name: str) -> None:
-    (tmp_path / name).write_bytes(data)
+    # A pyproject.toml that does not speak of mlforge is not read at all.
+    (tmp_path / name).write_bytes(b"# mlforge\n" + data)
     with pytest.raises(InvalidConfig, match=name):
         find_config(tmp_path)
+
+
+def test_a_folder_below_the_definitions_is_in_the_project_too(tmp_path: Path) -> None:
+    (tmp_path / "features.py").touch()
+    (tmp_path / "features").mkdir()
+    (tmp_path / "data").mkdir()
+    config = find_config(tmp_path / "data")
+    assert (config.root, definitions_path(config)) == (tmp_path, tmp_path / "features.py")
+
+
+def test_another_repository_above_is_another_project(tmp_path: Path) -> None:
+    (tmp_path / "features.py").touch()
+    (tmp_path / "inner/.git").mkdir(parents=True)
+    with pytest.raises(NoProject):
+        find_config(tmp_path / "inner")
+
+
+STORE = "[profiles.default.offline_store]\npath = "
+
+
+def test_variables_and_the_home_folder_are_expanded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORE", "here")
+    monkeypatch.setenv("HOME", "/home/ada")
+    paths = {"${STORE}/x": "here/x", "${NONE:-fs}": "fs", "~/fs": "/home/ada/fs"}
+    for written, meant in paths.items():
+        config = find_config(project(tmp_path, f'{STORE}"{written}"\n'))
+        assert config.store_path == tmp_path / meant
+
+
+def test_a_variable_that_is_not_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match="the variable NONE is not set"):
+        find_config(project(tmp_path, f'{STORE}"${{NONE}}"\n'))

@@ -29,6 +29,9 @@ MLF0606 OperationInProgress 4      MLF0607 RepositoryCorrupt 5    MLF0608 Reposi
 MLF0701 ObjectNotFound 3           MLF0702 ObjectCorrupt 5        MLF0703 FormatUnknown 5
 MLF0704 StorageFailed 6            MLF0901 InvalidConfig 2        MLF0902 InvalidUsage 2
 MLF0903 NoProject 3                MLF0904 ExtraMissing 6
+MLF0610 PinInvalid 5               MLF0611 WorkTreeDiffers 4      MLF0612 NothingEarlier 3
+MLF0613 DefinitionsUncommitted 4
+MLF0705 ViewDiffers 5              MLF0706 ContentDiffers 5
 """
 
 
@@ -55,7 +58,7 @@ def sections() -> dict[str, str]:
 def test_a_class_has_its_sections_code_and_a_sentence(leaf: type[MlforgeError]) -> None:
     assert re.fullmatch(rf"MLF{sections()[leaf.__name__]}[0-9]{{2}}", leaf.code)
     assert leaf.__doc__
-    assert leaf.__doc__.endswith(".")
+    assert leaf.__doc__.strip().endswith(".")
 
 
 def test_no_code_is_given_twice() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import mlforge
+from tests.shop import Shop
 
 HEAVY = ("polars", "duckdb", "pyarrow", "numpy", "pandas", "redis", "dulwich.porcelain")
 
@@ -42,6 +43,43 @@ def test_asking_for_help_is_light(arguments: list[str]) -> None:
         "try:\n    runpy.run_module('mlforge', run_name='__main__')\nexcept SystemExit:\n    pass\n"
     )
     assert loaded_by(code).isdisjoint(HEAVY)
+
+
+# What a pipe needs none of: colours, JSON, git and the versions of packages.
+LATE = ("rich", "msgspec", "importlib.metadata", "dulwich", "blake3", "mlforge.api")
+
+
+def test_asking_for_help_in_a_pipe_loads_only_what_help_needs() -> None:
+    assert run_by(["--help"]).isdisjoint((*HEAVY, *LATE))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["log"],
+        ["list"],
+        ["show", "user_profile"],
+        ["versions", "user_profile"],
+        ["manifest"],
+        ["manifest", "--regenerate"],
+        ["verify", "--quick"],
+        ["explain", "MLF0702"],
+    ],
+)
+def test_a_command_that_reads_no_rows_is_light(shop: Shop, arguments: list[str]) -> None:
+    shop.mlforge("build", "-f", "user_profile")
+    modules = run_by(["-C", str(shop.root), *arguments])
+    assert modules.isdisjoint((*HEAVY, "rich"))
+    assert "mlforge.definitions.feature" not in modules
+
+
+def run_by(arguments: list[str]) -> set[str]:
+    """The modules of a process that ran `mlforge ARGUMENTS`."""
+    return loaded_by(
+        f"import runpy, sys\nsys.argv = ['mlforge', *{arguments}]\n"
+        "try:\n    runpy.run_module('mlforge', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code\n"
+    )
 
 
 def test_help_is_printed_by_the_module() -> None:

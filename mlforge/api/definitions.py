@@ -15,7 +15,7 @@ from mlforge.definitions.registry import Declared, Registry
 from mlforge.errors import BuildFailed, InvalidConfig, InvalidDefinitions, InvalidUsage
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
-from mlforge.plugins import ENGINES, load_engine, load_module
+from mlforge.plugins import ENGINES, check_engine, load_engine, load_module
 
 if TYPE_CHECKING:
     from mlforge.api.training import ArrowFrame, FeatureLike, TrainingSet
@@ -35,14 +35,18 @@ class Definitions:
         features: Sequence[Declared],
         offline_store: LocalStore | None = None,
         default_engine: str = "polars",
+        online_store: object | None = None,
     ) -> None:
         self.name = name
         self.registry = Registry.of(features)
         if default_engine not in ENGINES:
             raise InvalidDefinitions([f"default_engine={default_engine!r} is not built yet"])
+        if online_store is not None:
+            raise InvalidDefinitions(["online_store= is not built yet"])
         self.default_engine = default_engine
         self._root = project_root(Path.cwd()) or Path.cwd()
         self._has_own_store = offline_store is not None
+        self._requires_clean = False
         self.offline_store = self._placed(offline_store or LocalStore(DEFAULT_STORE))
 
     def within(self, config: Config) -> Definitions:
@@ -57,6 +61,7 @@ class Definitions:
                 hint="name it in mlforge.toml: [profiles.default.offline_store] path = ...",
             )
         self._root = config.root
+        self._requires_clean = config.requires_clean
         self.offline_store = LocalStore(config.store_path)
         return self
 
@@ -85,6 +90,10 @@ class Definitions:
 
         Raises BuildFailed, which carries the report, unless `on_error="report"`.
         """
+        if on_error not in ("raise", "report"):
+            raise InvalidUsage(f"on_error={on_error!r} is neither 'raise' nor 'report'")
+        if engine is not None:
+            check_engine(engine)
         chosen = self.registry.select(features, tags)
         if version is not None and len(chosen) > 1:
             raise InvalidUsage(
@@ -101,7 +110,13 @@ class Definitions:
             self._workspace(),
             chosen,
             lambda: self._engine(engine),
-            flow.BuildOptions(choices, is_committed=commit, is_dry=dry_run, is_forced=force),
+            flow.BuildOptions(
+                choices,
+                is_committed=commit,
+                is_dry=dry_run,
+                is_forced=force,
+                requires_clean=self._requires_clean,
+            ),
             project_root=self._root,
             now=datetime.now(UTC).astimezone(),
             clock=time.perf_counter,
@@ -118,7 +133,11 @@ class Definitions:
         flow = load_module("mlforge.flows.plan", None)
         chosen = self.registry.select(features, tags)
         planned: tuple[PlannedFeature, ...] = flow.plan(
-            self._workspace(), chosen, lambda: self._engine(None), self._root
+            self._workspace(),
+            chosen,
+            lambda: self._engine(None),
+            self._root,
+            declared=None if features or tags else self.registry.names,
         )
         return planned
 

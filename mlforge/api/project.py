@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import linecache
+import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -11,12 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from mlforge.api.definitions import Definitions
 from mlforge.api.store import LocalStore
 from mlforge.config import Config, definitions_path, find_config
-from mlforge.definitions.feature import Declaration
 from mlforge.errors import DefinitionsFailed, InvalidDefinitions, MlforgeError, NoDefinitions
+from mlforge.plugins import load_module
+
+if TYPE_CHECKING:
+    from mlforge.api.definitions import Definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,60 +45,58 @@ class Project:
                 hint="write features.py, or name another file in mlforge.toml: "
                 'definitions = "my_features.py"',
             )
-        modules = list(_import(path, self.config.root))
+        with _user_errors(path):
+            modules = list(_import(path))
         return self._definitions(modules, path)
 
     def _definitions(self, modules: list[ModuleType], path: Path) -> Definitions:
+        # Late: commands that only read need none of it.
+        kind: type[Definitions] = load_module("mlforge.api.definitions", None).Definitions
+        feature = load_module("mlforge.definitions.feature", None)
         values = [value for module in modules for value in vars(module).values()]
-        made = list({id(v): v for v in values if isinstance(v, Definitions)}.values())
+        made = list({id(v): v for v in values if isinstance(v, kind)}.values())
         if len(made) > 1:
             raise InvalidDefinitions([f"{path}: {len(made)} Definitions; there can be one"])
         if made:
             return made[0].within(self.config)
-        declared = list({id(v): v for v in values if isinstance(v, Declaration)}.values())
+        # What was recorded too: of two features with one name a module shows the last alone.
+        recorded = [
+            declaration for module in modules for declaration in feature.recorded_in(module)
+        ]
+        found = [value for value in values if isinstance(value, feature.Declaration)]
+        declared = list({id(d): d for d in [*recorded, *found]}.values())
         if not declared:
             raise NoDefinitions(
                 f"{path} declares no feature", hint="decorate a function with @mlf.feature(...)"
             )
-        return Definitions(name=self.config.name, features=declared).within(self.config)
+        return kind(name=self.config.name, features=declared).within(self.config)
 
 
-def _import(path: Path, root: Path) -> Iterator[ModuleType]:
-    """The module, or every module of a package, imported with its folder first on the path."""
+def _import(path: Path) -> Iterator[ModuleType]:
+    """The module, or every module of a package, each once, its folder first on the path."""
+    name = path.stem if path.is_file() else path.name
     sys.path.insert(0, str(path.parent))
-    with _user_errors(path, root):
-        if path.is_file():
-            yield _execute(path, path.stem)
-            return
-        yield (
-            _execute(path / "__init__.py", path.name)
-            if (path / "__init__.py").is_file()
-            else ModuleType(path.name)
-        )
-        for file in sorted(path.glob("*.py")):
-            if file.name != "__init__.py":
-                yield _execute(file, f"{path.name}.{file.stem}")
+    _forget(name)
+    module = importlib.import_module(name)
+    yield module
+    if path.is_dir():
+        for found in pkgutil.walk_packages(module.__path__, f"{name}."):
+            yield importlib.import_module(found.name)
 
 
-def _execute(file: Path, name: str) -> ModuleType:
-    """Import a file afresh under a name."""
-    linecache.checkcache(str(file))
-    spec = importlib.util.spec_from_file_location(
-        name,
-        file,
-        submodule_search_locations=[str(file.parent)] if file.stem == "__init__" else None,
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def _forget(name: str) -> None:
+    """What an earlier project, or an earlier state of this one, has left under the name."""
+    for known in [known for known in sys.modules if f"{known}.".startswith(f"{name}.")]:
+        del sys.modules[known]
+    importlib.invalidate_caches()
+    linecache.checkcache()
 
 
 @contextmanager
-def _user_errors(path: Path, root: Path) -> Iterator[None]:
+def _user_errors(path: Path) -> Iterator[None]:
     """An error in the user's file names the user's line, without a traceback."""
+    # Edits within a second, of equal length, would run the byte code of before.
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     except MlforgeError:
@@ -104,12 +106,23 @@ def _user_errors(path: Path, root: Path) -> Iterator[None]:
             f"{error.filename or path}:{error.lineno}: {error.msg}",
             cause=(error.text or "").strip(),
         ) from error
-    except Exception as error:
-        frames = [f for f in traceback.extract_tb(error.__traceback__) if str(root) in f.filename]
-        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(path)
+    except (Exception, SystemExit) as error:
         raise DefinitionsFailed(
-            f"{place}: the definitions cannot be imported", cause=f"{type(error).__name__}: {error}"
+            f"{_place(path, error)}: the definitions cannot be imported",
+            cause=f"{type(error).__name__}: {error}",
         ) from error
+    finally:
+        sys.dont_write_bytecode = written
+
+
+def _place(path: Path, error: BaseException) -> str:
+    """The innermost line of the definitions that an error has come through."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).is_relative_to(path)
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(path)
 
 
 def find_project(start: Path) -> Project:

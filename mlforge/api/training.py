@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import polars as pl
 
-from mlforge.errors import InvalidSpine, InvalidUsage
+from mlforge.errors import InvalidSpine, InvalidUsage, StorageFailed
 from mlforge.flows.resolve import Reference
 from mlforge.flows.train import Rule, TrainEvent, Wanted, train
 from mlforge.flows.workspace import Workspace
@@ -25,11 +26,16 @@ class ArrowFrame(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """A feature asked for with some of its columns, or at a version."""
+    """A feature asked for with some of its columns, or at a version.
+
+    `on` and `prefix` map its keys to other columns of the spine: not built yet.
+    """
 
     name: str
     columns: Sequence[str] | None = None
     version: str | None = None
+    on: Mapping[str, str] | None = None
+    prefix: str | None = None
 
 
 FeatureLike: TypeAlias = str | tuple[str, str] | FeatureSpec
@@ -42,6 +48,7 @@ class TrainingSet(pl.DataFrame):
     """
 
     provenance: Provenance
+    notes: tuple[str, ...]
 
 
 def get_training_data(
@@ -51,6 +58,7 @@ def get_training_data(
     store: _Store,
     timestamp: str | None = None,
     timezone: str | None = None,
+    ambiguous: str | None = None,
     exact_matches: bool = True,
     full_names: bool = False,
     at: str | None = None,
@@ -64,6 +72,8 @@ def get_training_data(
     Raises InvalidSpine, NaiveTimes, ColumnCollision, KeyTypeMismatch, FeatureNotFound,
     ObjectCorrupt.
     """
+    if ambiguous is not None:
+        raise InvalidUsage("ambiguous= is not built yet: UTC has no ambiguous times")
     if timezone not in (None, "UTC"):
         raise InvalidUsage(
             f"timezone={timezone!r} is not built yet",
@@ -71,6 +81,8 @@ def get_training_data(
         )
     if not features or isinstance(features, str):
         raise InvalidUsage("features= is a list with at least one feature")
+    if not hasattr(store, "workspace"):
+        raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
     workspace = store.workspace()
     trained = train(
         workspace,
@@ -82,6 +94,7 @@ def get_training_data(
     )
     training = TrainingSet(trained.frame)
     training.provenance = trained.provenance
+    training.notes = trained.notes
     return training
 
 
@@ -91,11 +104,20 @@ class _Store(Protocol):
 
 def _wanted(feature: FeatureLike) -> Wanted:
     if isinstance(feature, FeatureSpec):
+        if feature.on or feature.prefix:
+            raise InvalidUsage(
+                f"{feature.name}: on= and prefix= are not built yet",
+                hint="rename the spine's key columns first",
+            )
         name, columns, version = feature.name, feature.columns, feature.version
-    elif isinstance(feature, tuple):
+    elif isinstance(feature, tuple) and len(feature) == 2:
         (name, version), columns = feature, None
     else:
         name, columns, version = feature, None, None
+    if not isinstance(name, str) or not isinstance(version, str | None):
+        raise InvalidUsage(
+            f"{feature!r} is no feature", hint='"NAME", "NAME@1.0.0" or ("NAME", "1.0.0")'
+        )
     reference = Reference.parse(name if version is None else f"{name}@{version}")
     return Wanted(reference, None if columns is None else tuple(columns))
 
@@ -136,14 +158,18 @@ _WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
 }
 
 
-def check_output(path: Path) -> None:
-    """Refuse a file that cannot be written before anything is computed."""
+def check_output(path: Path, spine: Path) -> None:
+    """Refuse a file that cannot be written, or must not, before anything is computed."""
+    if path.exists() and spine.exists() and path.samefile(spine):
+        raise InvalidUsage(f"the output {path} is the spine itself", hint="-o train.parquet")
     if path.suffix.lower() not in _WRITERS:
         raise InvalidUsage(
             f"the output {path} is neither .parquet nor .csv", hint="-o train.parquet"
         )
     if not path.absolute().parent.is_dir():
-        raise InvalidUsage(f"the folder of {path} is not there", hint=f"mkdir -p {path.parent}")
+        raise InvalidUsage(
+            f"the folder of {path} is not there", hint=f"mkdir -p {shlex.quote(str(path.parent))}"
+        )
 
 
 def write_training_set(training: pl.DataFrame, path: Path) -> None:
@@ -155,6 +181,9 @@ def write_training_set(training: pl.DataFrame, path: Path) -> None:
             sync_file(temporary)
             temporary.replace(path)
         except pl.exceptions.ComputeError as error:
+            # Polars tells a full disk by this type, too.
+            if "os error" in str(error):
+                raise StorageFailed(f"cannot write {path}", cause=str(error)) from error
             raise InvalidUsage(f"{path} cannot hold these columns", cause=str(error)) from error
         finally:
             temporary.unlink(missing_ok=True)

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer.core import TyperGroup
 
-from mlforge.cli import build, list_, log, plan, show, train, validate, versions
+from mlforge.cli import (
+    build,
+    checkout,
+    diff,
+    explain,
+    list_,
+    log,
+    manifest,
+    plan,
+    retire,
+    rollback,
+    show,
+    train,
+    validate,
+    verify,
+    versions,
+)
 from mlforge.cli.render import Screen
-from mlforge.errors import InvalidUsage, MlforgeError
+from mlforge.errors import InvalidUsage, MlforgeError, StorageFailed
 from mlforge.plugins import package_version
 
 
@@ -27,6 +45,17 @@ class _Group(TyperGroup):
             screen = ctx.obj if isinstance(ctx.obj, Screen) else Screen()
             screen.error(error)
             raise typer.Exit(error.exit_code) from error
+        except OSError as error:
+            # The last resort for a disk that refuses; a pipe that closes early is Typer's to end.
+            if error.errno == errno.EPIPE:
+                raise
+            told = StorageFailed(
+                f"{error.filename or 'the disk'}: {error.strerror or error}",
+                hint="check free space and permissions, then run the same command again",
+            )
+            screen = ctx.obj if isinstance(ctx.obj, Screen) else Screen()
+            screen.error(told)
+            raise typer.Exit(told.exit_code) from error
         except KeyboardInterrupt as error:
             print("interrupted: nothing half-made is left", file=sys.stderr)  # noqa: T201
             raise typer.Exit(130) from error
@@ -45,8 +74,10 @@ app = typer.Typer(
 
 for _panel, _commands in {
     "Build": (plan.plan, build.build, validate.validate),
-    "Look": (log.log, show.show, list_.list_, versions.versions),
+    "Look": (log.log, diff.diff, show.show, list_.list_, versions.versions),
+    "Choose": (checkout.checkout, rollback.rollback, retire.retire),
     "Use": (train.train,),
+    "Check": (verify.verify, manifest.manifest, explain.explain),
 }.items():
     for _command in _commands:
         app.command(_command.__name__.rstrip("_"), rich_help_panel=_panel)(_command)
@@ -85,4 +116,8 @@ def _options(
 
 def main() -> None:
     """The entry point of the command `mlforge`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A terminal that lacks a letter shows its number.
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -72,6 +72,7 @@ def build(
 def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: bool) -> None:
     built = [report[name] for name in report.built]
     if not built and not report.failed:
+        _tell_remarks(screen, report)
         count = plural(len(report), "feature")
         screen.line(f"No change: {count} up to date  ", (seconds(elapsed), "dim"))
         return
@@ -85,8 +86,15 @@ def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: 
     screen.table(table)
     if report.unchanged:
         screen.line(f"unchanged: {', '.join(report.unchanged)}")
+    _tell_remarks(screen, report)
     if built:
         _tell_commit(screen, report, elapsed, is_committed=is_committed)
+
+
+def _tell_remarks(screen: Screen, report: BuildReport) -> None:
+    for outcome in report.values():
+        for remark in outcome.remarks:
+            screen.line(f"{outcome.name}  {remark}")
 
 
 def _cells(outcome: BuildOutcome) -> list[str]:
@@ -123,6 +131,8 @@ def _tell_commit(
 
 
 def _tell_problems(screen: Screen, report: BuildReport) -> None:
+    if report.note is not None:
+        screen.warning(report.note)
     for outcome in report.values():
         if outcome.warning:
             screen.warning(outcome.warning)

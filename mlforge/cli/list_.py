@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.canonical import Plain
 from mlforge.cli import versions
 from mlforge.cli.context import (
     FormatOption,
@@ -23,6 +22,7 @@ from mlforge.cli.text import rows, size
 from mlforge.errors import InvalidUsage
 
 if TYPE_CHECKING:
+    from mlforge.canonical import Plain
     from mlforge.flows.overview import FeatureOverview
 
 
@@ -74,7 +74,7 @@ def _features(screen: Screen, format: Format, found: tuple[FeatureOverview, ...]
         [
             [
                 o.manifest.name,
-                f"{o.manifest.version}{' draft' if o.is_draft else ''}",
+                _version(o),
                 ", ".join(o.manifest.schema.keys),
                 str(len(o.manifest.schema.values)),
                 rows(o.manifest.rows).split()[0],
@@ -89,6 +89,15 @@ def _features(screen: Screen, format: Format, found: tuple[FeatureOverview, ...]
     )
     record: dict[str, Plain] = {"features": [o.to_dict() for o in found]}
     screen.document(format, "mlforge.list/v1", record, "features", table)
+    for o in found:
+        if o.remark is not None and format is Format.TABLE:
+            screen.line(f"{o.manifest.name}  {o.remark}")
+
+
+def _version(o: FeatureOverview) -> str:
+    draft = " draft" if o.is_draft else ""
+    pinned = f" pinned, {o.newest} newest" if o.is_pinned else ""
+    return f"{o.manifest.version}{draft}{pinned}"
 
 
 def _grouped(

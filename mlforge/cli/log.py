@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.canonical import Plain
 from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import ago, rows, shortened
 
 if TYPE_CHECKING:
+    from mlforge.canonical import Plain
     from mlforge.flows.log import LogEntry
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mlforge.canonical import Plain
 from mlforge.cli.context import (
     Features,
     FormatOption,
@@ -21,6 +20,7 @@ from mlforge.cli.render import Format, Table
 from mlforge.cli.text import shortened
 
 if TYPE_CHECKING:
+    from mlforge.canonical import Plain
     from mlforge.flows.plan import PlannedFeature
 
 
@@ -46,8 +46,11 @@ def plan(
         screen.error(error)
     if errors:
         raise typer.Exit(max(error.exit_code for error in errors))
-    if any(p.status != "unchanged" for p in planned):
+    if any(p.status not in ("unchanged", "retired") for p in planned):
         screen.next("mlforge build")
+    for p in planned:
+        if p.status == "retired":
+            screen.next(f"mlforge retire {p.name}")
 
 
 def _versions(planned: PlannedFeature) -> str:

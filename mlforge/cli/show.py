@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli.changes import column_words
 from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import plural, rows, size
@@ -29,15 +30,26 @@ def show(
     metadata = project().store().metadata(feature)
     chosen = chosen_format(format, json)
     columns = Table(
-        ("column", "type", "role"),
-        [[name, type, _role(metadata, name)] for name, type in metadata.columns.items()],
-        has_header=False,
+        ("column", "type", "role", "nulls", "distinct", "mean", "range"),
+        [_cells(metadata, name, type) for name, type in metadata.columns.items()],
+        has_header=metadata.profile is not None,
     )
     if chosen is Format.TABLE:
         fields = [[name, text] for name, text in _fields(metadata) if text]
         screen.table(Table(("", ""), fields, has_header=False))
         screen.line("")
     screen.document(chosen, "mlforge.show/v1", metadata.to_dict(), "columns", columns)
+
+
+def _cells(metadata: FeatureMetadata, name: str, type: str) -> list[str]:
+    """A column's name, type and role, and its statistics as far as there is a profile."""
+    column = metadata.profile.column(name) if metadata.profile else None
+    side = load_module("mlforge.flows.differences", None).ColumnSide(
+        type, metadata.row_count, column
+    )
+    words = column_words({"name": name, "status": "added", "before": None, "after": side.to_dict()})
+    statistics = [words.nulls, words.distinct, words.mean, words.range]
+    return [name, type, _role(metadata, name), *statistics]
 
 
 def _role(metadata: FeatureMetadata, column: str) -> str:
@@ -56,17 +68,20 @@ def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
     created = f" {metadata.created_at.isoformat()}" if metadata.created_at else ""
     return [
         ("feature", f"{manifest.name} {manifest.version}"),
+        ("note", metadata.note or ""),
         ("description", manifest.description or ""),
         ("owner", manifest.owner or ""),
         ("tags", ", ".join(manifest.tags)),
         ("change", f"{bump}{manifest.reason}{details}"),
         ("previous", str(manifest.previous or "")),
         ("commit", commit + created),
+        ("uncommitted", ", ".join(f"{path} differed from it" for path in metadata.uncommitted)),
         (
             "rows",
             f"{rows(manifest.rows)} in {plural(len(manifest.parts), 'object')}, "
             f"{size(manifest.size_bytes)}",
         ),
+        ("profile", metadata.profile_problem or ""),
         (
             "left out",
             f"{rows(manifest.excluded)} without a key or time" if manifest.excluded else "",

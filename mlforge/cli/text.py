@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -12,6 +13,19 @@ _AGES = ((31_536_000, "year"), (2_592_000, "month"), (86400, "day"), (3600, "hou
 def safe(text: str) -> str:
     """Text from data or manifests with control characters spelled out."""
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def one_line(text: str) -> str:
+    """Safe text of a table's cell: a line feed would begin a row."""
+    return safe(text).replace("\n", "\\n")
+
+
+def width(text: str) -> int:
+    """How many columns of a terminal text takes."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
 
 
 def rows(count: int) -> str:

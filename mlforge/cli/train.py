@@ -48,7 +48,7 @@ def train(
         raise InvalidUsage("no feature is asked for", hint="-f NAME or -f NAME@1.0.0")
     store = project().store()
     api = load_module("mlforge.api.training", None)
-    api.check_output(output)
+    api.check_output(output, spine)
     with screen.progress() as progress:
         training = api.get_training_data(
             spine,
@@ -68,6 +68,8 @@ def train(
         screen.document(Format.JSON, "mlforge.train/v1", record, "features", Table((), ()))
     else:
         _tell(screen, provenance, output, time.perf_counter() - started)
+    for note in training.notes:
+        screen.message(note)
 
 
 def _tell(screen: Screen, provenance: Provenance, output: Path, elapsed: float) -> None:
@@ -81,11 +83,14 @@ def _tell(screen: Screen, provenance: Provenance, output: Path, elapsed: float) 
     screen.table(table)
     for match in provenance.features:
         if match.past_horizon:
-            late = f"{rows(match.past_horizon)} lie after the horizon of {match.pin.reference}"
+            verb = "lies" if match.past_horizon == 1 else "lie"
+            late = f"{rows(match.past_horizon)} {verb} after the horizon of {match.pin.reference}"
             screen.line(f"{late} (by {human_age(match.furthest)} at most)")
     screen.line(f"{output}  content ", (provenance.content_hash.short, "yellow"))
-    if provenance.is_dirty:
+    if any(match.pin.commit is None for match in provenance.features):
         screen.warning("at least one version is a draft, in no commit: this cannot be made again")
+    elif provenance.is_dirty:
+        screen.warning("a PIN is not committed: head here is not the head of the commit")
 
 
 def _cells(match: FeatureMatch, total: int) -> list[str]:

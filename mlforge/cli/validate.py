@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mlforge.canonical import Plain
 from mlforge.cli.context import (
     Features,
     FormatOption,
@@ -21,6 +20,7 @@ from mlforge.cli.render import Format, Table
 from mlforge.cli.text import plural, rows
 
 if TYPE_CHECKING:
+    from mlforge.canonical import Plain
     from mlforge.flows.validate import Validated
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.canonical import Plain
 from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
 from mlforge.cli.render import Format, Table
+
+if TYPE_CHECKING:
+    from mlforge.canonical import Plain
 
 
 def versions(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from mlforge.definitions.entity import Entity
@@ -41,6 +42,7 @@ class Options:
     max_age: str | timedelta | None
     date_is: str
     tiebreak: Sequence[str] | None
+    renamed_from: str | None
     not_yet: Mapping[str, object]
 
 
@@ -87,6 +89,7 @@ class Feature:
     tiebreak: tuple[str, ...]
     file: str
     line: int
+    renamed_from: str | None = None
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -121,7 +124,6 @@ def feature(
         "timezone": timezone if timezone != "UTC" else None,
         "ambiguous": ambiguous,
         "engine": engine if engine != "polars" else None,
-        "renamed_from": renamed_from,
     }
     options = Options(
         keys=keys,
@@ -137,9 +139,28 @@ def feature(
         max_age=max_age,
         date_is=date_is,
         tiebreak=tiebreak,
+        renamed_from=renamed_from,
         not_yet={name: value for name, value in not_yet.items() if value is not None},
     )
-    return lambda function: Declaration(function, options)
+
+    def record(function: Function) -> Declaration:
+        declaration = Declaration(function, options)
+        namespace: dict[str, object] = getattr(function, "__globals__", {})
+        known = namespace.setdefault(_RECORDED, [])
+        assert isinstance(known, list)
+        known.append(declaration)
+        return declaration
+
+    return record
+
+
+# Where a module keeps what `@feature` has recorded in it, in order.
+_RECORDED = "__mlforge_features__"
+
+
+def recorded_in(module: ModuleType) -> list[Declaration]:
+    """Every feature declared in a module, also those whose name was taken again."""
+    return list(getattr(module, _RECORDED, []))
 
 
 def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
@@ -171,6 +192,7 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
         tiebreak=_parse_list("tiebreak", options.tiebreak, problems),
         file=file,
         line=line,
+        renamed_from=options.renamed_from,
     )
     _check_rules(options, parsed, problems)
     where = f"{file}:{line}: {declaration.name}: "
@@ -178,6 +200,10 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
 
 
 def _check_rules(options: Options, feature: Feature, problems: list[str]) -> None:
+    if feature.renamed_from is not None:
+        _parse_name(feature.renamed_from, "name that renamed_from= gives", problems)
+        if feature.renamed_from == feature.name:
+            problems.append(f"renamed_from={feature.renamed_from!r} is its own name")
     if options.date_is not in ("end", "start"):
         problems.append(f"date_is={options.date_is!r} is not 'end' or 'start'")
     if feature.max_age and not feature.timestamp:

@@ -9,7 +9,13 @@ from types import ModuleType
 from typing import TypeAlias
 
 from mlforge.definitions.feature import Declaration, Feature, parse
-from mlforge.errors import FeatureNotFound, InvalidDefinitions, NothingToBuild, did_you_mean
+from mlforge.errors import (
+    FeatureNotFound,
+    InvalidDefinitions,
+    InvalidUsage,
+    NothingToBuild,
+    did_you_mean,
+)
 
 Declared: TypeAlias = Declaration | ModuleType
 
@@ -45,7 +51,15 @@ class Registry:
     def select(
         self, names: Sequence[str] | None = None, tags: Sequence[str] | None = None
     ) -> tuple[Feature, ...]:
-        """Features by name and tag, in declared order. Raises FeatureNotFound, NothingToBuild."""
+        """Features by name and tag, in declared order; without either, all.
+
+        Raises FeatureNotFound, NothingToBuild, InvalidUsage.
+        """
+        for what in (names, tags):
+            if isinstance(what, str):
+                raise InvalidUsage(f"{what!r} is not a list of names", hint=f"[{what!r}]")
+        if names is not None and not names:
+            raise NothingToBuild("the list of features is empty", hint="leave it out to take all")
         for name in names or ():
             if name not in self.names:
                 raise FeatureNotFound(

@@ -50,6 +50,8 @@ class Source:
         """What is wrong with the declaration, in the user's words; empty when nothing is."""
         if not str(self.path):
             return ["the source has no path"]
+        if "://" in str(self.path):
+            return [f"source {self.text!r}: URLs are not built yet"]
         if self.file_format not in FORMATS:
             known = " or ".join(FORMATS)
             return [f"source {self.text!r}: {self.file_format or 'no format'!r} is not {known}"]

@@ -54,7 +54,7 @@ def failures(feature: Feature, files: SourceFiles) -> Iterator[None]:
     """Errors of the user's code, and of Polars in it, as FunctionFailed or SourceUnreadable."""
     try:
         yield
-    except (Exception, pl.exceptions.PanicException) as error:
+    except (Exception, SystemExit, pl.exceptions.PanicException) as error:
         if isinstance(error, MlforgeError):
             raise
         # A lazy frame reads its source late: the source is to blame if it fails on its own.
@@ -70,12 +70,8 @@ def _called(feature: Feature, source: pl.LazyFrame) -> object:
     function: Callable[..., object] = feature.function
     try:
         return function(source)
-    except (Exception, pl.exceptions.PanicException) as lazy_error:  # noqa: BLE001 raised below
-        frame = source.collect()
-        try:
-            return function(frame)
-        except _WRONG_FRAME as eager_error:
-            raise (eager_error if isinstance(lazy_error, _WRONG_FRAME) else lazy_error) from None
+    except _WRONG_FRAME:
+        return function(source.collect())
 
 
 def _check_columns(feature: Feature, schema: pl.Schema) -> None:

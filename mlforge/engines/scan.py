@@ -62,7 +62,7 @@ def _check_declared(files: SourceFiles, names: list[str]) -> None:
 def _inferred(path: Path, declared: Mapping[str, DataType]) -> pl.Schema:
     texts = dict.fromkeys(declared, pl.String())
     frame = pl.scan_csv(path, infer_schema_length=None, glob=False)
-    if set(texts) <= set(pl.read_csv(path, n_rows=0, infer_schema_length=0).columns):
+    if set(texts) <= set(pl.read_csv(path, n_rows=0, infer_schema_length=0, glob=False).columns):
         frame = pl.scan_csv(path, infer_schema_length=None, schema_overrides=texts, glob=False)
     return frame.collect_schema()
 

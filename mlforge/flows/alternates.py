@@ -12,7 +12,7 @@ from mlforge.errors import MlforgeError
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.manifest import Manifest, Part
-from mlforge.objects.files import write_file
+from mlforge.objects.files import write_cache
 
 
 def objects_of(workspace: Workspace, manifest: Manifest) -> tuple[ObjectId, ...]:
@@ -31,10 +31,8 @@ def remember(workspace: Workspace, manifest: Manifest, parts: Sequence[Part]) ->
     """Note parts that were computed and found to have the manifest's content."""
     if has_objects(workspace, manifest):
         return
-    folder = workspace.cache / "alternates"
-    folder.mkdir(parents=True, exist_ok=True)
     text = "\n".join(str(part.object) for part in parts)
-    write_file(folder / manifest.content_hash.hex, text.encode())
+    write_cache(workspace.cache / "alternates" / manifest.content_hash.hex, text.encode())
 
 
 def _alternate(workspace: Workspace, content: ContentHash) -> tuple[ObjectId, ...] | None:

@@ -12,14 +12,17 @@ from mlforge.engines.base import Engine
 from mlforge.errors import MlforgeError
 from mlforge.flows.alternates import has_objects, remember
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
+from mlforge.flows.drafts import reconcile_view, version_folder
+from mlforge.flows.origin import origin_of, refuse_uncommitted
 from mlforge.flows.plan import Ingredients, gather
-from mlforge.flows.publish import Publication, publish, reconcile_view
+from mlforge.flows.publish import Publication, publish
 from mlforge.flows.recipes import RecipeCache
+from mlforge.flows.remarks import remarks_on
 from mlforge.flows.report import BuildEvent, BuildOutcome, BuildReport, BuildStatus
-from mlforge.flows.resolve import head
 from mlforge.flows.sources import DigestCache
+from mlforge.flows.standing import standing_of
 from mlforge.flows.workspace import Workspace
-from mlforge.manifest import Manifest
+from mlforge.manifest import FILE_NAME, Manifest
 from mlforge.plugins import load_module
 
 
@@ -31,6 +34,7 @@ class BuildOptions:
     is_committed: bool = True
     is_dry: bool = False
     is_forced: bool = False
+    requires_clean: bool = False
 
 
 @dataclass(slots=True)
@@ -61,6 +65,9 @@ def build(
     outcome; errors of the repository are raised.
     """
     workspace.history.check_ready()
+    origin = origin_of(workspace, [feature.file for feature in features])
+    if options.requires_clean:
+        refuse_uncommitted(origin)
     digests = DigestCache(workspace.cache / "sources.json")
     builder = _Builder(workspace, engine, options, project_root, digests)
     works = []
@@ -74,13 +81,18 @@ def build(
         digests.save()
     on_event(BuildEvent("", "committing", len(features), len(features)))
     products = [work.product for work in works if work.product is not None]
-    publication = builder.publish(products, now)
+    publication = builder.publish(products, now, origin.trailers)
     if not options.is_dry:
         builder.settle(publication)
     by_name = {decision.product.name: decision for decision in publication.decisions}
     outcomes = [builder.outcome(work, by_name.get(work.feature.name)) for work in works]
+    is_made = any(outcome.status is BuildStatus.BUILT for outcome in outcomes)
     return BuildReport(
-        outcomes, commit=publication.commit, branch=publication.branch, is_dry=options.is_dry
+        outcomes,
+        commit=publication.commit,
+        branch=publication.branch,
+        is_dry=options.is_dry,
+        note=origin.note if is_made else None,
     )
 
 
@@ -108,14 +120,20 @@ class _Builder:
         work = _Work(feature)
         try:
             ingredients = gather(feature, self._root, self._digests)
-            current = head(self._workspace, feature.name, self._commit) if self._commit else None
-            if current and not self._options.is_forced and self._is_known(ingredients, current):
-                work.product = _product_of_head(ingredients, current)
+            known = None if self._options.is_forced else self._known(ingredients)
+            if known is not None:
+                work.product = _product_of(ingredients, known)
             else:
                 self._compute(work, ingredients)
         except MlforgeError as error:
             work.error = error
         return work
+
+    def _known(self, ingredients: Ingredients) -> Manifest | None:
+        """The version that the ingredients are known to give: the head, any if it is pinned."""
+        feature = ingredients.feature
+        standing = standing_of(self._workspace, feature.name, feature.renamed_from, self._commit)
+        return next((m for m in standing.all if self._is_known(ingredients, m)), None)
 
     def _is_known(self, ingredients: Ingredients, current: Manifest) -> bool:
         if not has_objects(self._workspace, current):
@@ -129,7 +147,9 @@ class _Builder:
             self._workspace, ingredients, self._engine(), is_stored=not self._options.is_dry
         )
 
-    def publish(self, products: Sequence[Product], now: datetime) -> Publication:
+    def publish(
+        self, products: Sequence[Product], now: datetime, trailers: Sequence[str]
+    ) -> Publication:
         options = self._options
         if options.is_dry:
             decisions = tuple(
@@ -138,13 +158,18 @@ class _Builder:
             )
             return Publication(decisions, None, self._workspace.history.head().branch)
         return publish(
-            self._workspace, products, options.choices, is_committed=options.is_committed, now=now
+            self._workspace,
+            products,
+            options.choices,
+            is_committed=options.is_committed,
+            now=now,
+            trailers=trailers,
         )
 
     def settle(self, publication: Publication) -> None:
         """After the commit, or without one: views, and what recipes were found to give."""
         for decision in publication.decisions:
-            manifest = decision.manifest or decision.head
+            manifest = decision.manifest or decision.equal or decision.head
             content = decision.product.declared.content_hash
             if manifest is not None:
                 if content is not None and content == manifest.content_hash:
@@ -171,17 +196,31 @@ class _Builder:
             is_computed=work.product.is_computed,
             seconds=work.seconds,
             warning=self._warning(decision),
+            remarks=remarks_on(self._workspace, decision),
         )
 
     def _warning(self, decision: Decision) -> str | None:
-        if not decision.is_nondeterministic or decision.head is None:
+        if decision.head is None:
             return None
+        if not decision.is_nondeterministic:
+            return self._missing_files(decision.head)
         flow = load_module("mlforge.flows.compute", None)
         moving = flow.moving_columns(self._workspace, decision.head, decision.product)
         return (
             f"{decision.product.name} gives other values each time ({moving}): its head stays "
             f"{decision.head.version}; move the sum into metrics or sort before summing, or build "
             "with --accept-nondeterminism"
+        )
+
+    def _missing_files(self, head: Manifest) -> str | None:
+        """A head that git has and the work tree has not, which only git may bring back."""
+        folder = version_folder(self._workspace, head.name, head.version)
+        if self._options.is_dry or (folder / FILE_NAME).exists():
+            return None
+        path = self._workspace.path_of(head.name)
+        return (
+            f"{head.name} {head.version} is committed and missing in the work tree: "
+            f"git checkout HEAD -- :/{path}"
         )
 
 
@@ -203,9 +242,9 @@ def _failed(work: _Work) -> BuildOutcome:
     )
 
 
-def _product_of_head(ingredients: Ingredients, current: Manifest) -> Product:
+def _product_of(ingredients: Ingredients, current: Manifest) -> Product:
     return Product(
-        name=current.name,
+        name=ingredients.feature.name,
         declared=ingredients.declared(current.schema, current.content_hash),
         recipe=ingredients.recipe,
         parts=current.parts,
@@ -213,4 +252,5 @@ def _product_of_head(ingredients: Ingredients, current: Manifest) -> Product:
         excluded=current.excluded,
         horizon=current.horizon,
         is_computed=False,
+        renamed_from=ingredients.feature.renamed_from,
     )

@@ -12,7 +12,8 @@ import pyarrow as pa
 from mlforge.arrow import canonical_table
 from mlforge.content import changed_columns, hash_content
 from mlforge.engines.base import Computed, Engine
-from mlforge.errors import NotFound
+from mlforge.engines.profiles import profile_of
+from mlforge.errors import MlforgeError
 from mlforge.flows.decide import Product
 from mlforge.flows.plan import Ingredients
 from mlforge.flows.workspace import Workspace
@@ -27,6 +28,7 @@ def compute(
     computed = engine.run(ingredients.feature, ingredients.files)
     content = hash_content(computed.rows, computed.schema)
     parts, new_bytes = _store(workspace, computed) if is_stored else ((), 0)
+    profile = profile_of(computed.rows, computed.schema, content.hash) if is_stored else None
     product = Product(
         name=ingredients.feature.name,
         declared=ingredients.declared(computed.schema, content.hash),
@@ -36,6 +38,8 @@ def compute(
         excluded=computed.excluded,
         horizon=computed.horizon,
         is_computed=True,
+        renamed_from=ingredients.feature.renamed_from,
+        profile=profile,
     )
     return product, new_bytes
 
@@ -52,10 +56,13 @@ def _store(workspace: Workspace, computed: Computed) -> tuple[tuple[Part, ...], 
 
 def moving_columns(workspace: Workspace, current: Manifest, product: Product) -> str:
     """Which columns differ between a head's objects and a product's, in words."""
+    if not product.parts:
+        return "which columns, a build without --dry-run tells"
     try:
         old, new = (_table(workspace, parts) for parts in (current.parts, product.parts))
-    except NotFound:
-        return "the head's rows are not here to compare"
+    except MlforgeError as error:
+        # The build itself is done: what cannot be compared must not hide its outcome.
+        return f"the head's rows cannot be compared: {error.message}"
     names = changed_columns(old, new, product.declared.schema)
     return "columns " + ", ".join(names) if names else "other rows"
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from mlforge import versioning
 from mlforge.errors import ShallowHistory
 from mlforge.flows.alternates import has_objects
-from mlforge.flows.resolve import head, version_of
+from mlforge.flows.resolve import version_of
+from mlforge.flows.standing import Standing, standing_of
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Bump, CommitId, Recipe, Version
 from mlforge.manifest import FILE_NAME, Manifest, Part
+from mlforge.profile import Profile
 from mlforge.versioning import Change, Declared
 
 
@@ -27,6 +29,8 @@ class Product:
     excluded: int
     horizon: int | None
     is_computed: bool
+    renamed_from: str | None = None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Choices:
 class Decision:
     """A product against its head: the change, and the new manifest if there is a new version.
 
+    `newest` is the highest version of the tree: another one than the head while that is pinned.
+    `equal`: the version in the tree that the product equals, if there is no new one.
     `is_nondeterministic`: the content differs and nothing that it is made from does.
     """
 
@@ -52,41 +58,69 @@ class Decision:
     manifest: Manifest | None
     is_restored: bool = False
     is_nondeterministic: bool = False
+    newest: Version | None = None
+    equal: Manifest | None = None
+
+    @property
+    def was_pinned(self) -> bool:
+        """Whether the head that the product is compared with is not the newest version."""
+        return self.head is not None and self.newest not in (None, self.head.version)
 
 
 def decide(
     workspace: Workspace, product: Product, commit: CommitId | None, choices: Choices
 ) -> Decision:
     """The version that a product deserves on top of a commit. Raises InvalidVersion, Conflict."""
-    current = head(workspace, product.name, commit) if commit else None
-    change = _change(current, product, choices)
+    standing = standing_of(workspace, product.name, product.renamed_from, commit)
+    highest = standing.newest.version if standing.newest else None
+    same = Decision(product, standing.head, versioning.UNCHANGED, None, newest=highest)
+    equal = None if choices.version else _equal(standing, product)
+    if equal is not None:
+        return replace(same, equal=equal)
+    change = _strongest(standing, product, choices)
     if change is None:
-        return Decision(product, current, versioning.UNCHANGED, None, is_nondeterministic=True)
-    if change.reason == versioning.UNCHANGED.reason:
-        return Decision(product, current, change, None)
+        return replace(same, is_nondeterministic=True)
     _refuse_shallow(workspace)
-    taken = _history_of(workspace, product.name)
-    highest = current.version if current else None
+    own = _history_of(workspace, product.name)
+    old = _history_of(workspace, product.renamed_from) if product.renamed_from else {}
+    taken = {*own, *old}
     if choices.version is None:
-        for restored in _restorable(workspace, product, highest, taken):
-            return Decision(product, current, change, restored, is_restored=True)
-    if choices.version is None:
-        version = versioning.next_version(highest, change, taken.keys())
+        for restored in _restorable(workspace, product, highest, own):
+            return replace(same, change=change, manifest=restored, is_restored=True)
+        version = versioning.next_version(highest, change, taken)
     else:
-        version = versioning.check_explicit(choices.version, highest, change, taken.keys())
-        change = replace(change, reason="explicit_version") if current else change
-    return Decision(product, current, change, _manifest(product, current, change, version))
+        version = versioning.check_explicit(choices.version, highest, change, taken)
+        change = replace(change, reason="explicit_version") if standing.head else change
+    return replace(same, change=change, manifest=_manifest(product, standing.head, change, version))
 
 
-def _change(current: Manifest | None, product: Product, choices: Choices) -> Change | None:
-    """The change from head; None: the content differs although nothing it is made from does."""
-    if current is None:
-        return Change(Bump.NONE, "first_build")
+def _equal(standing: Standing, product: Product) -> Manifest | None:
+    """The version that a product equals: the head, or any of the tree while the head is pinned."""
+    for manifest in standing.all:
+        is_same = versioning.compare(manifest, product.declared).reason == "unchanged"
+        if is_same and manifest.name == product.name:
+            return manifest
+    return None
+
+
+def _strongest(standing: Standing, product: Product, choices: Choices) -> Change | None:
+    """The stronger of the changes from the head and from the newest; None as in `_change`."""
+    changes = [_change(manifest, product, choices) for manifest in standing.compared]
+    certain = [change for change in changes if change is not None]
+    if len(certain) < len(changes):
+        return None
+    return max(certain, key=lambda c: c.bump, default=Change(Bump.NONE, "first_build"))
+
+
+def _change(current: Manifest, product: Product, choices: Choices) -> Change | None:
+    """The change from a version; None: the content differs although what it is made of does not."""
     change = versioning.compare(current, product.declared)
     if change.reason == "data_refresh" and not _is_made_differently(current, product):
         if not choices.accept_nondeterminism:
             return None
         return replace(change, reason="environment_changed")
+    if current.name != product.name and change.bump is Bump.NONE:
+        return Change(Bump.PATCH, "metadata_changed", (f"renamed from {current.name}",))
     if choices.version is not None and change.bump is Bump.NONE:
         return Change(Bump.NONE, "explicit_version")
     return change
@@ -176,6 +210,7 @@ def _manifest(
         bump=change.bump.word if change.bump is not Bump.NONE else None,
         reason=change.reason,
         details=change.details,
+        renamed_from=product.renamed_from,
     )
 
 
@@ -184,6 +219,8 @@ def describe(decision: Decision) -> str:
     change = decision.change
     if decision.is_restored:
         return "restored"
+    if decision.equal is not None and decision.was_pinned and decision.head is not None:
+        return f"equals {decision.equal.version}, head stays pinned at {decision.head.version}"
     if change.reason == "first_build":
         return "first build"
     return f"{change.bump.word}: {change.reason}" if change.bump else change.reason

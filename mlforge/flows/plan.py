@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,8 +14,9 @@ from mlforge.definitions.identity import code_hash, config_hash, validators_text
 from mlforge.engines.base import Engine, SourceFiles
 from mlforge.errors import MlforgeError
 from mlforge.flows.recipes import RecipeCache
-from mlforge.flows.resolve import head
+from mlforge.flows.resolve import feature_names, head_version
 from mlforge.flows.sources import DigestCache, find_files, record
+from mlforge.flows.standing import Standing, standing_of
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import (
     FIRST_VERSION,
@@ -80,6 +81,7 @@ class PlanStatus(StrEnum):
     UNKNOWN = "unknown"
     UNCHANGED = "unchanged"
     FAILED = "failed"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +123,30 @@ def plan(
     features: Sequence[Feature],
     engine: Callable[[], Engine],
     project_root: Path,
+    *,
+    declared: Collection[str] | None = None,
 ) -> tuple[PlannedFeature, ...]:
-    """What a build would do with each feature, as far as it is certain without computing."""
+    """What a build would do with each feature, as far as it is certain without computing.
+
+    `declared`: all names that are; what the commit has besides is retired. None: not asked.
+    """
     digests = DigestCache(workspace.cache / "sources.json")
     recipes = RecipeCache(workspace.cache / "recipes")
     commit = workspace.history.head().commit
-    return tuple(
+    planned = tuple(
         _plan_feature(workspace, feature, engine, commit, project_root, digests, recipes)
         for feature in features
     )
+    return (*planned, *(_retired(workspace, commit, declared) if commit and declared else ()))
+
+
+def _retired(
+    workspace: Workspace, commit: CommitId, declared: Collection[str]
+) -> Iterator[PlannedFeature]:
+    for name in feature_names(workspace, commit):
+        if name not in declared:
+            version = head_version(workspace, name, commit)
+            yield PlannedFeature(name, PlanStatus.RETIRED, version, None, versioning.UNCHANGED, ())
 
 
 def _plan_feature(
@@ -141,34 +158,42 @@ def _plan_feature(
     digests: DigestCache,
     recipes: RecipeCache,
 ) -> PlannedFeature:
-    current = head(workspace, feature.name, commit) if commit else None
+    standing = standing_of(workspace, feature.name, feature.renamed_from, commit)
+    current = standing.head
     try:
         ingredients = gather(feature, project_root, digests)
-        schema = _schema(ingredients, engine, current)
+        schema = _schema(ingredients, engine, standing)
     except MlforgeError as error:
         version = current.version if current else None
         return PlannedFeature(
             feature.name, PlanStatus.FAILED, version, None, versioning.UNCHANGED, (), error
         )
-    if current is None:
+    if current is None or standing.newest is None:
         change = versioning.Change(Bump.NONE, "first_build")
         return PlannedFeature(feature.name, PlanStatus.NEW, None, FIRST_VERSION, change, ())
-    change = versioning.compare(current, ingredients.declared(schema, None))
-    is_known = recipes.content(ingredients.recipe) == current.content_hash
+    declared = ingredients.declared(schema, None)
+    content = recipes.content(ingredients.recipe)
+    is_known = any(
+        m.recipe == ingredients.recipe or m.content_hash == content for m in standing.all
+    )
+    changes = [versioning.compare(manifest, declared) for manifest in standing.compared]
+    change = max(changes, key=lambda c: c.bump)
+    if any(m.recipe == ingredients.recipe for m in standing.all):
+        change = versioning.UNCHANGED
     causes = () if is_known else recompute_causes(ingredients, current)
     if change.bump is not Bump.NONE:
         status = PlanStatus.CHANGED
     else:
         status = PlanStatus.UNKNOWN if causes else PlanStatus.UNCHANGED
-    following = current.version.bumped(change.bump) if change.bump is not Bump.NONE else None
+    newest = standing.newest.version
+    following = newest.bumped(change.bump) if change.bump is not Bump.NONE else None
     return PlannedFeature(feature.name, status, current.version, following, change, causes)
 
 
-def _schema(
-    ingredients: Ingredients, engine: Callable[[], Engine], current: Manifest | None
-) -> Schema:
-    if current is not None and current.recipe == ingredients.recipe:
-        return current.schema
+def _schema(ingredients: Ingredients, engine: Callable[[], Engine], standing: Standing) -> Schema:
+    for manifest in standing.all:
+        if manifest.recipe == ingredients.recipe:
+            return manifest.schema
     return engine().schema(ingredients.feature, ingredients.files)
 
 

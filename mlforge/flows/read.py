@@ -9,6 +9,9 @@ import polars as pl
 
 from mlforge.errors import ObjectNotFound
 from mlforge.flows.alternates import objects_of
+from mlforge.flows.log import touched
+from mlforge.flows.pins import has_pin
+from mlforge.flows.resolve import versions
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
 from mlforge.objects.parquet import read_frame, verified_bytes
@@ -26,8 +29,21 @@ def read_rows(
         raise ObjectNotFound(
             f"the rows of {label} are not in this clone",
             cause=error.message,
-            hint=f"mlforge build -f {manifest.name}",
+            hint=_rebuild(workspace, manifest),
         ) from error
+
+
+def _rebuild(workspace: Workspace, manifest: Manifest) -> str:
+    """What makes a version's objects again: a build of the definitions that it was built from."""
+    name, tip = manifest.name, workspace.history.head().commit
+    build = f"mlforge build -f {name}"
+    made = touched(workspace, name, manifest.version).created_in
+    if made is not None and made.is_boundary:
+        return "git fetch --unshallow"
+    known = versions(workspace, name, tip) if tip else ()
+    if made is None or (known[-1:] == (manifest.version,) and not has_pin(workspace, name, tip)):
+        return build
+    return f"git switch --detach {made.id.short} && {build} && git switch -"
 
 
 def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:

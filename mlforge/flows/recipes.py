@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlforge.errors import MlforgeError
 from mlforge.ids import ContentHash, Recipe
-from mlforge.objects.files import write_file
+from mlforge.objects.files import write_cache
 
 
 class RecipeCache:
@@ -23,8 +23,7 @@ class RecipeCache:
 
     def remember(self, recipe: Recipe, content: ContentHash) -> None:
         if self.content(recipe) != content:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_file(self._path(recipe), str(content).encode())
+            write_cache(self._path(recipe), str(content).encode())
 
     def _path(self, recipe: Recipe) -> Path:
         return self._folder / recipe.hex

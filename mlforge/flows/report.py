@@ -46,6 +46,7 @@ class BuildOutcome:
     is_computed: bool
     seconds: float
     warning: str | None = None
+    remarks: tuple[str, ...] = ()
     error: MlforgeError | None = None
 
     def to_dict(self) -> dict[str, Plain]:
@@ -63,6 +64,7 @@ class BuildOutcome:
             "computed": self.is_computed,
             "milliseconds": round(self.seconds * 1000),
             "warning": self.warning,
+            "remarks": list(self.remarks),
             "error": None if self.error is None else self.error.code,
             "message": None if self.error is None else self.error.message,
         }
@@ -78,11 +80,13 @@ class BuildReport(Mapping[str, BuildOutcome]):
         commit: CommitId | None,
         branch: str | None,
         is_dry: bool,
+        note: str | None = None,
     ) -> None:
         self._outcomes = {outcome.name: outcome for outcome in outcomes}
         self.commit = commit
         self.branch = branch
         self.is_dry = is_dry
+        self.note = note
 
     def __getitem__(self, name: str) -> BuildOutcome:
         return self._outcomes[name]
@@ -117,5 +121,6 @@ class BuildReport(Mapping[str, BuildOutcome]):
             "commit": None if self.commit is None else self.commit.hex,
             "branch": self.branch,
             "dry_run": self.is_dry,
+            "note": self.note,
             "features": [outcome.to_dict() for outcome in self.values()],
         }

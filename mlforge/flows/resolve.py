@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from mlforge.errors import (
     VersionNotFound,
     did_you_mean,
 )
+from mlforge.flows.pins import read_pin
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version, parse_name
 from mlforge.manifest import FILE_NAME, Manifest
@@ -55,6 +57,7 @@ class Resolved:
 
     manifest: Manifest
     commit: CommitId | None
+    note: str | None = None
 
 
 def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> Resolved:
@@ -69,12 +72,29 @@ def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> 
         selector = None
     names = feature_names(workspace, at)
     if reference.name not in names:
+        renamed = _renamed(workspace, reference.name, names, at)
+        if renamed is not None:
+            note = f"{reference.name} is called {renamed} now"
+            found = resolve(workspace, Reference(renamed, selector), at)
+            return Resolved(found.manifest, found.commit, note)
         raise FeatureNotFound(
             f"no feature is called {reference.name}{_place(at)}",
             hint=did_you_mean(reference.name, names) or "mlforge build",
         )
-    version = _choose(reference, selector, versions(workspace, reference.name, at))
+    if selector is None:
+        version = head_version(workspace, reference.name, at)
+    else:
+        version = _choose(reference, selector, versions(workspace, reference.name, at))
+    assert version is not None
     return Resolved(read_manifest(workspace, reference.name, version, at), at)
+
+
+def _renamed(
+    workspace: Workspace, old: str, names: Iterable[str], at: CommitId | None
+) -> str | None:
+    """The feature whose head says that this was its name."""
+    heads = (head(workspace, name, at) for name in names)
+    return next((m.name for m in heads if m is not None and m.renamed_from == old), None)
 
 
 def _revision(workspace: Workspace, reference: Reference, selector: str) -> CommitId:
@@ -93,9 +113,7 @@ def _selects_version(selector: str) -> bool:
     return selector.startswith("~=") or Version.is_version(selector)
 
 
-def _choose(reference: Reference, selector: str | None, known: tuple[Version, ...]) -> Version:
-    if selector is None:
-        return known[-1]
+def _choose(reference: Reference, selector: str, known: tuple[Version, ...]) -> Version:
     if selector.startswith("~="):
         allowed = _compatible(selector, known)
     else:
@@ -134,7 +152,8 @@ def versions(workspace: Workspace, name: str, at: CommitId | None) -> tuple[Vers
         Version.parse(entry) for entry in _names(workspace, at, name) if Version.is_version(entry)
     ]
     if at is None:
-        complete = [v for v in found if (_folder(workspace, name, v) / FILE_NAME).is_file()]
+        # Whatever bears the name: a link or a folder there is damage, which reading tells.
+        complete = [v for v in found if os.path.lexists(_folder(workspace, name, v) / FILE_NAME)]
         return tuple(sorted(complete))
     return tuple(sorted(found))
 
@@ -168,9 +187,20 @@ def version_of(workspace: Workspace, path: str) -> tuple[str, Version] | None:
 
 
 def head(workspace: Workspace, name: str, at: CommitId | None) -> Manifest | None:
-    """The head of a feature: its highest version in the tree; None if it has none."""
+    """The head of a feature in a commit's tree or here; None if it has no version.
+
+    Raises PinInvalid, ManifestCorrupt.
+    """
+    version = head_version(workspace, name, at)
+    return None if version is None else read_manifest(workspace, name, version, at)
+
+
+def head_version(workspace: Workspace, name: str, at: CommitId | None) -> Version | None:
+    """What PIN names, else the highest version. Raises PinInvalid."""
     known = versions(workspace, name, at)
-    return read_manifest(workspace, name, known[-1], at) if known else None
+    if not known:
+        return None
+    return read_pin(workspace, name, at, known) or known[-1]
 
 
 def _names(workspace: Workspace, at: CommitId | None, *parts: str) -> tuple[str, ...]:
@@ -182,6 +212,8 @@ def _names(workspace: Workspace, at: CommitId | None, *parts: str) -> tuple[str,
             return tuple(sorted(e.name for e in entries if e.is_dir(follow_symlinks=False)))
     except (FileNotFoundError, NotADirectoryError):
         return ()
+    except OSError as error:
+        raise StorageFailed(f"cannot read {folder}", cause=error.strerror) from error
 
 
 def _is_name(text: str) -> bool:
@@ -199,9 +231,12 @@ def _folder(workspace: Workspace, name: str, version: Version) -> Path:
 def _read_here(workspace: Workspace, path: Path) -> bytes | None:
     """A small regular file below the store; a link is never followed out of it."""
     try:
-        if path.is_symlink() or path.stat().st_size > _LARGEST_MANIFEST:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_MANIFEST:
+            where = path.relative_to(workspace.root)
             raise ManifestCorrupt(
-                f"{path.relative_to(workspace.root)} is a link, or too large to be a manifest"
+                f"{where} is no regular file, or too large to be a manifest",
+                hint=f"git checkout HEAD -- {where}",
             )
         return path.read_bytes()
     except FileNotFoundError:

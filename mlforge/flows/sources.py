@@ -13,22 +13,23 @@ from mlforge.engines.base import SourceFiles
 from mlforge.errors import Corrupt, SourceNotFound
 from mlforge.ids import Digest, SourceDigest, hash_file
 from mlforge.manifest import SourceRecord
-from mlforge.objects.files import write_file
+from mlforge.objects.files import write_cache
 from mlforge.types import DataType
 
 
 def find_files(source: Source, root: Path, feature: str) -> SourceFiles:
     """The files of a source; a relative path starts at `root`. Raises SourceNotFound."""
-    pattern = str(root / Path(str(source.path)).expanduser())
-    if glob.has_magic(pattern):
-        paths = sorted(Path(found) for found in glob.glob(pattern, recursive=True))
-        paths = [path for path in paths if path.is_file()]
+    pattern = Path(str(source.path)).expanduser()
+    # A name that is there means itself, also with a bracket in it.
+    if (root / pattern).is_file():
+        paths = [root / pattern]
     else:
-        paths = [Path(pattern)] if Path(pattern).is_file() else []
+        found = glob.glob(str(pattern), root_dir=root, recursive=True)
+        paths = sorted(root / name for name in found if (root / name).is_file())
     if not paths:
         raise SourceNotFound(
             f"{feature}: the source {source.text} is not there",
-            cause=f"no file {pattern}",
+            cause=f"no file {root / pattern}",
             hint="a relative path starts at the project's root, where mlforge.toml is",
         )
     types = {
@@ -51,19 +52,25 @@ class _Seen:
 
     size: int
     modified: int
+    changed: int
     inode: int
     hex: str
 
 
 class DigestCache:
-    """Digests of files by (path, size, modification time, inode). Deletable at any time."""
+    """Digests of files by path, size, times and inode. Deletable at any time.
+
+    A file that changed when the cache was written, or later, is hashed again: its times may not
+    tell the two states apart. git does so with its index.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen: Mapping[str, _Seen] = {}
         self._fresh: dict[str, _Seen] = {}
         try:
-            self._seen = decode(path.read_bytes(), dict[str, _Seen])
+            seen, written = decode(path.read_bytes(), dict[str, _Seen]), path.stat().st_mtime_ns
+            self._seen = {name: file for name, file in seen.items() if file.changed < written}
         except (OSError, Corrupt):
             # A cache: what cannot be read is computed again.
             self._seen = {}
@@ -73,8 +80,8 @@ class DigestCache:
         try:
             status = path.stat()
             known = self._fresh.get(str(path)) or self._seen.get(str(path))
-            looks = (status.st_size, status.st_mtime_ns, status.st_ino)
-            if known is None or (known.size, known.modified, known.inode) != looks:
+            looks = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+            if known is None or (known.size, known.modified, known.changed, known.inode) != looks:
                 known = _Seen(*looks, hash_file(path))
                 self._fresh[str(path)] = known
         except OSError as error:
@@ -87,9 +94,14 @@ class DigestCache:
             return
         merged = {**self._seen, **self._fresh}
         fields: dict[str, Plain] = {
-            path: {"size": s.size, "modified": s.modified, "inode": s.inode, "hex": s.hex}
+            path: {
+                "size": s.size,
+                "modified": s.modified,
+                "changed": s.changed,
+                "inode": s.inode,
+                "hex": s.hex,
+            }
             for path, s in merged.items()
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(self._path, encode(fields))
+        write_cache(self._path, encode(fields))
         self._seen, self._fresh = merged, {}

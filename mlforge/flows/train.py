@@ -15,13 +15,15 @@ from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
     InvalidSpine,
+    ManifestCorrupt,
     NaiveTimes,
+    PinInvalid,
     UnsupportedType,
     did_you_mean,
 )
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.read import read_rows
-from mlforge.flows.resolve import Reference, Resolved, resolve
+from mlforge.flows.resolve import Reference, Resolved, head_version, resolve
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ContentHash
 from mlforge.manifest import FILE_NAME, Manifest
@@ -66,6 +68,7 @@ class Trained:
 
     frame: pl.DataFrame
     provenance: Provenance
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +111,15 @@ def train(
         matches.append(_summary(_pin(workspace, selected.resolved, tip), selected, match))
     provenance = Provenance(
         commit=at or tip,
-        is_dirty=any(match.pin.commit is None for match in matches),
+        is_dirty=any(match.pin.commit is None for match in matches)
+        or any(_is_elsewhere(workspace, *pair, tip) for pair in zip(wanted, chosen, strict=True)),
         exact_matches=rule.exact_matches,
         rows=output.height,
         features=tuple(matches),
         content_hash=frame_hash(output),
     )
-    return Trained(output, provenance)
+    notes = tuple(s.resolved.note for s in chosen if s.resolved.note is not None)
+    return Trained(output, provenance, notes)
 
 
 def _select(workspace: Workspace, want: Wanted, at: CommitId | None, full_names: bool) -> _Selected:
@@ -145,13 +150,19 @@ def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None
             owners.setdefault(name, []).append(selected.label)
     clashes = [f"{name} ({' and '.join(of)})" for name, of in owners.items() if len(of) > 1]
     if clashes:
-        repeated = Counter(selected.manifest.name for selected in chosen).most_common(1)[0][1] > 1
         raise ColumnCollision(
             "two columns would have the same name: " + ", ".join(clashes),
-            hint="ask for one version of a feature at a time"
-            if repeated
-            else "full_names=True (--full-names) calls them FEATURE__COLUMN",
+            hint=_way_out(spine, chosen),
         )
+
+
+def _way_out(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> str:
+    names = Counter(selected.manifest.name for selected in chosen)
+    if max(names.values()) > 1:
+        return "ask for one version of a feature at a time"
+    if any(name.startswith(f"{s.manifest.name}__") for s in chosen for name in spine.columns):
+        return "the spine has these features already: drop their columns from it"
+    return "full_names=True (--full-names) calls them FEATURE__COLUMN"
 
 
 def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[_Selected]) -> pl.Series | None:
@@ -220,17 +231,35 @@ def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
 
 
 def _pin(workspace: Workspace, resolved: Resolved, tip: CommitId | None) -> Pin:
-    """A version by content, and a commit that holds exactly it; None: it is a draft."""
+    """A version by content, and a commit that holds exactly it; None: it is a draft.
+
+    Raises ManifestCorrupt where the commit holds another manifest under this number.
+    """
     manifest, commit = resolved.manifest, resolved.commit
-    if commit is None and tip is not None and _holds(workspace, manifest, tip):
-        commit = tip
+    if commit is None and tip is not None:
+        path = workspace.path_of(manifest.name, str(manifest.version), FILE_NAME)
+        held = workspace.history.read(tip, path)
+        if held is not None and held != manifest.encode():
+            raise ManifestCorrupt(
+                f"the manifest {path} is not what was committed",
+                hint=f"git checkout HEAD -- :/{path}",
+            )
+        commit = tip if held is not None else None
     objects = objects_of(workspace, manifest)
     return Pin(manifest.name, manifest.version, manifest.content_hash, objects, commit)
 
 
-def _holds(workspace: Workspace, manifest: Manifest, commit: CommitId) -> bool:
-    path = workspace.path_of(manifest.name, str(manifest.version), FILE_NAME)
-    return workspace.history.read(commit, path) == manifest.encode()
+def _is_elsewhere(
+    workspace: Workspace, want: Wanted, selected: _Selected, tip: CommitId | None
+) -> bool:
+    """Whether head here was asked for and HEAD's commit has another: a PIN is not committed."""
+    if tip is None or want.reference.selector is not None or selected.resolved.commit is not None:
+        return False
+    manifest = selected.manifest
+    try:
+        return head_version(workspace, manifest.name, tip) != manifest.version
+    except PinInvalid:
+        return True
 
 
 def _summary(pin: Pin, selected: _Selected, matches: Matches) -> FeatureMatch:

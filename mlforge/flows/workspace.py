@@ -21,7 +21,8 @@ class Workspace:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+        # A link to another disk is another place: what counts is the repository there.
+        self.folder = folder.resolve()
         self._git: GitFolders = find_folders(self.folder)
 
     @property
@@ -42,7 +43,7 @@ class Workspace:
     @cached_property
     def prefix(self) -> str:
         """The store's folder as git names it: relative to the work tree's root, with slashes."""
-        return self.folder.resolve().relative_to(self.root.resolve()).as_posix()
+        return self.folder.relative_to(self.root).as_posix()
 
     @cached_property
     def objects(self) -> LocalObjects:
@@ -55,6 +56,10 @@ class Workspace:
         opened = cast("Callable[[Path], History]", module.open_repository)(self.root)
         if self.prefix == ".":
             raise InvalidConfig("the store cannot be the root of the repository itself")
+        # Stored before it is returned: what a killed commit has left here is settled through it.
+        self.__dict__["history"] = opened
+        if any((self.private / "leases").glob("worktree-*.json")):
+            load_module("mlforge.flows.pending", None).settle_if_free(self)
         return opened
 
     def path_of(self, *parts: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -107,6 +107,10 @@ class History(Protocol):
 
     def read_blob(self, blob: str) -> bytes: ...
 
+    def message(self, commit: CommitId) -> str:
+        """All of a commit's message: subject, body and trailers."""
+        ...
+
     def differs(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Which files of the work tree are not what HEAD's tree has: changed, new or missing."""
         ...
@@ -115,11 +119,20 @@ class History(Protocol):
         """Raises what would keep a commit from being made: IdentityMissing, OperationInProgress."""
         ...
 
-    def commit(self, change: Change, *, parent: CommitId | None, now: datetime) -> CommitId:
+    def commit(
+        self,
+        change: Change,
+        *,
+        parent: CommitId | None,
+        now: datetime,
+        on_published: Callable[[], None] = lambda: None,
+    ) -> CommitId:
         """Publish a commit of HEAD's tree and this change, and of nothing else.
 
         `parent` is what the caller has seen as HEAD. Answers `parent` if the change changes
         nothing; the index is put right all the same. The work tree is only read.
+        `on_published` runs while git still refuses to write: what it changes in the work tree,
+        `git commit -a` cannot find half done.
         Raises HeadMoved, IdentityMissing, OperationInProgress, RepositoryLocked.
         """
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -121,6 +121,10 @@ class GitHistory:
     def read_blob(self, blob: str) -> bytes:
         return load(self._repo, blob.encode(), Blob).data
 
+    def message(self, commit: CommitId) -> str:
+        text: bytes = load(self._repo, commit.hex.encode(), Commit).message
+        return text.decode("utf-8", "replace")
+
     def differs(self, paths: Sequence[str]) -> tuple[str, ...]:
         head = self.head().commit
         tree = self._tree(head) if head else None
@@ -129,10 +133,17 @@ class GitHistory:
     def check_ready(self) -> None:
         self._writer.check_ready()
 
-    def commit(self, change: Change, *, parent: CommitId | None, now: datetime) -> CommitId:
+    def commit(
+        self,
+        change: Change,
+        *,
+        parent: CommitId | None,
+        now: datetime,
+        on_published: Callable[[], None] = lambda: None,
+    ) -> CommitId:
         with self.writing(), storing(self._layout.git_dir):
             old = ObjectID(parent.hex.encode()) if parent else None
-            return _commit_id(self._writer.commit(change, old, now))
+            return _commit_id(self._writer.commit(change, old, now, on_published))
 
     @contextmanager
     def writing(self, timeout_seconds: float = 60.0) -> Iterator[None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -72,7 +72,13 @@ class Writer:
         for role in ROLES:
             sign(role, config, os.environ, datetime.now(UTC))
 
-    def commit(self, change: Change, parent: ObjectID | None, now: datetime) -> ObjectID:
+    def commit(
+        self,
+        change: Change,
+        parent: ObjectID | None,
+        now: datetime,
+        on_published: Callable[[], None],
+    ) -> ObjectID:
         refuse_operations(self.layout)
         config = config_stack(self.repo, os.environ)
         author, committer = (sign(role, config, os.environ, now) for role in ROLES)
@@ -89,7 +95,7 @@ class Writer:
         new = name_of(self.repo, commit)
         self._store(config, {**draft.objects, new: commit})
         entry = LogEntry(committer, _reason(change.message, parent))
-        self._publish(config, entries, new, Move(ref, parent, new, entry))
+        self._publish(config, entries, new, Move(ref, parent, new, entry), on_published)
         return new
 
     def recover(self) -> None:
@@ -122,7 +128,12 @@ class Writer:
             share(config, path)
 
     def _publish(
-        self, config: Config, entries: Entries, commit: ObjectID, move: Move | None
+        self,
+        config: Config,
+        entries: Entries,
+        commit: ObjectID,
+        move: Move | None,
+        on_published: Callable[[], None] = lambda: None,
     ) -> None:
         layout = self.layout
         layout.lease.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +150,7 @@ class Writer:
             if move:
                 refuse_operations(layout)
                 self._swap(config, move)
+            on_published()
         finally:
             settle(self.repo, layout, lease)
 

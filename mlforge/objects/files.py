@@ -11,6 +11,8 @@ from typing import Literal
 
 from mlforge.errors import StorageFailed
 
+TEMPORARY_PREFIX = ".tmp-"
+
 
 @contextmanager
 def storage_errors(path: Path, verb: Literal["read", "write"] = "write") -> Iterator[None]:
@@ -43,7 +45,14 @@ def sync_file(path: Path) -> None:
 
 def temporary_name(path: Path) -> Path:
     """A new name beside a file, which the store's .gitignore covers."""
-    return path.with_name(f".tmp-{secrets.token_hex(6)}-{path.name}")
+    return path.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}")
+
+
+def write_cache(path: Path, data: bytes) -> None:
+    """Write a file that can be made again; a disk that refuses it fails nothing."""
+    with suppress(OSError, StorageFailed):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data)
 
 
 def write_file(path: Path, data: bytes) -> None:

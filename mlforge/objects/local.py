@@ -67,6 +67,10 @@ class LocalObjects:
             raise ObjectNotFound(f"the object {oid.short} is not in this store")
         return home
 
+    def place(self, oid: ObjectId) -> Path:
+        """Where an object is or would be, whatever is there."""
+        return self._home(oid)
+
     def has(self, oid: ObjectId) -> bool:
         home = self._home(oid)
         return home.is_file() and not home.is_symlink()
@@ -83,10 +87,11 @@ class LocalObjects:
 
 def check_format(root: Path) -> None:
     """Refuse a store that a newer mlforge has written. Raises FormatUnknown."""
-    try:
-        data = (root / "format.json").read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return
+    with storage_errors(root / "format.json", "read"):
+        try:
+            data = (root / "format.json").read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return
     try:
         found = decode(data, dict[str, int | str], limit=4096)
     except MlforgeError as error:

@@ -7,9 +7,11 @@ import fcntl
 import filecmp
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from mlforge.ids import ObjectId, hash_file
 from mlforge.objects.files import storage_errors, temporary_name
 
 _FICLONE = 0x40049409
@@ -19,7 +21,7 @@ _NO_REFLINK = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.
 def make_view(target: Path, view: Path) -> None:
     """Make `view` show `target`. Hard links are banned: an edit in place would reach the object."""
     with storage_errors(view):
-        if _is_view_of(view, target):
+        if _is_view_of(view, target) or _is_occupied(view):
             return
         temporary = temporary_name(view)
         try:
@@ -30,6 +32,30 @@ def make_view(target: Path, view: Path) -> None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
+
+
+def view_fault(view: Path, targets: Mapping[ObjectId, Path]) -> str | None:
+    """Why a view does not show one of these objects, in words; None if it does, or is not there."""
+    with storage_errors(view, "read"):
+        if view.is_symlink():
+            shown = {os.path.realpath(target) for target in targets.values()}
+            return None if os.path.realpath(view) in shown else "leads elsewhere"
+        if not os.path.lexists(view):
+            return None
+        if not view.is_file():
+            return "is no regular file"
+        if any(target.exists() and view.samefile(target) for target in targets.values()):
+            return "is a hard link: an edit in place would reach the object"
+        return None if ObjectId(hash_file(view)) in targets else "has other bytes"
+
+
+def _is_occupied(view: Path) -> bool:
+    """Whether a folder that holds something is in its place: somebody's, and `verify` tells."""
+    if not view.is_dir() or view.is_symlink():
+        return False
+    with suppress(OSError):
+        view.rmdir()
+    return view.exists()
 
 
 def _is_view_of(view: Path, target: Path) -> bool:

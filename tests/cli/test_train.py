@@ -114,3 +114,21 @@ def test_key_of_another_type_is_refused(built: Shop) -> None:
     done = built.run("train", "spine.csv", "-f", "user_profile", "-o", "o.csv")
     assert done.returncode == 2
     assert "error[MLF0502]" in done.stderr
+
+
+def test_a_spine_that_has_the_features_already_is_told_so(built: Shop) -> None:
+    train(built, "-f", "user_spend", output="first.parquet")
+    done = built.run(
+        *["train", "first.parquet", "-f", "user_spend", "--timestamp", "when", "-o", "o.csv"]
+    )
+    assert done.returncode == 2
+    assert "drop their columns" in done.stderr
+
+
+def test_another_manifest_under_a_committed_number_gives_no_row(built: Shop) -> None:
+    path = built.store / "user_profile/1.0.0/manifest.json"
+    path.write_text(path.read_text().replace('"description": null', '"description": "other"'))
+    (built.root / "one.csv").write_text("user_id\na\n")
+    done = built.run("train", "one.csv", "-f", "user_profile", "-o", "o.csv")
+    assert done.returncode == 5
+    assert "is not what was committed" in done.stderr

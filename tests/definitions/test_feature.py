@@ -131,7 +131,7 @@ NOT_YET: list[tuple[dict[str, object], str]] = [
     ({**PLAIN, "timezone": "Europe/Berlin"}, "timezone= is not built yet"),
     ({**PLAIN, "ambiguous": "earliest"}, "ambiguous= is not built yet"),
     ({**PLAIN, "engine": "duckdb"}, "engine= is not built yet"),
-    ({**PLAIN, "renamed_from": "old"}, "renamed_from= is not built yet"),
+    ({**PLAIN, "renamed_from": "a b"}, "'a b' cannot be the name that renamed_from= gives"),
     ({**ROLLED, "interval": "1mo"}, "interval: '1mo': calendar units are not built yet"),
     ({**ROLLED, "metrics": [Rolling(["1y"], {"n": ["sum"]})]}, "calendar units are not built yet"),
     ({**ROLLED, "metrics": [Rolling(["7d"], {"n": ["std"]})]}, "std of n is not built yet"),

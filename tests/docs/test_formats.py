@@ -10,6 +10,7 @@ from dataclasses import fields
 from mlforge.config import _KEYS
 from mlforge.history.lease import Lease
 from mlforge.manifest import Manifest
+from mlforge.profile import Profile
 from tests.docs.pages import ROOT, blocks, table
 from tests.shop import Shop
 
@@ -34,13 +35,26 @@ def test_the_fields_inside_lists_are_described() -> None:
             assert set(value[0]) <= set(re.findall(r"`(\w+)`", FIELDS[name])), name
 
 
+def test_every_field_of_a_profile_is_described_and_no_other() -> None:
+    example = blocks(TEXT, "json")[1].encode()
+    profile = Profile.decode(example, "docs/formats.md")
+    told = table(PAGE, "Profile")
+    assert set(told) == set(profile.to_dict())
+    columns = json.loads(example)["columns"]
+    assert set(columns[0]) == set(re.findall(r"`(\w+)`", told["columns"])) - {"columns"}
+
+
 def test_every_field_of_a_lease_is_described() -> None:
     assert set(table(PAGE, "Locks and leases")) == {field.name for field in fields(Lease)}
 
 
 def test_every_setting_is_described() -> None:
     told = set(table(PAGE, "Configuration"))
-    prefixes = {"project": "project", "offline_store": "profiles.default.offline_store"}
+    prefixes = {
+        "project": "project",
+        "git": "git",
+        "offline_store": "profiles.default.offline_store",
+    }
     assert told == {f"{prefixes[t]}.{key}" for t, keys in _KEYS.items() for key in keys}
 
 

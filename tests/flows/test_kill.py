@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.git_cli import Git
 from tests.shop import Shop
+from tests.sizes import KILL_POINTS, SEED
 
-POINTS = int(os.environ.get("MLFORGE_KILL_POINTS", "20"))
-SEED = 20240501
 # A process that kills itself before its N-th event that changes a file; N = -1: it counts them.
 CHILD = """
 import os, signal, sys
@@ -78,23 +78,27 @@ def check(shop: Shop) -> str:
     return state
 
 
-def test_a_build_killed_at_any_file_event_is_before_or_after(before: Shop, tmp_path: Path) -> None:
+def test_a_build_killed_at_any_file_event_is_before_or_after(
+    before: Shop, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     whole = copy(before, tmp_path / "whole")
     count = int(build(whole.root, -1).stderr.split()[-1])
-    points = sorted(random.Random(SEED).sample(range(count), min(POINTS, count)))
+    points = sorted(random.Random(SEED).sample(range(count), min(KILL_POINTS, count)))
     outcomes = {}
     for last in points:
         shop = copy(before, tmp_path / "killed")
         assert build(shop.root, last).returncode == -signal.SIGKILL
         outcomes[last] = check(shop)
         shutil.rmtree(shop.root)
-    print(f"kill: build has {count} file events, killed at {points}, seed {SEED}: {outcomes}")
+    counts = ", ".join(f"{n} {what}" for what, n in sorted(Counter(outcomes.values()).items()))
+    told = f"kill: build has {count} file events; killed at {len(points)}, seed {SEED}: {counts}"
+    record_property("suite", told)
     assert "before" in outcomes.values()
 
 
 def test_a_build_killed_at_a_random_moment_is_before_or_after(before: Shop, tmp_path: Path) -> None:
     moments = random.Random(SEED)
-    for _ in range(max(POINTS // 5, 1)):
+    for _ in range(max(min(KILL_POINTS, 500) // 5, 1)):
         shop = copy(before, tmp_path / "killed")
         process = shop.start("build")
         time.sleep(moments.uniform(0.2, 1.5))

@@ -1,0 +1,266 @@
+"""Profiles: a table's statistics, exact and shared by all engines."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mlforge.engines.exact import (
+    BLOCK,
+    Flags,
+    Grid,
+    Integers,
+    Numbers,
+    Words,
+    rounded,
+    split_floats,
+    split_integers,
+    split_wide,
+)
+from mlforge.engines.tiles import grid_of
+from mlforge.ids import ContentHash
+from mlforge.profile import ColumnProfile, Profile, shortened
+from mlforge.schema import Column, Schema
+from mlforge.times import iso
+from mlforge.types import DataType, TypeKind
+
+# Columns at a time: each needs room for a few copies of itself.
+_WORKERS = min(4, os.cpu_count() or 1)
+# Up to so many possible integers a row, marking those that occur beats sorting.
+_SPARSE = 8
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """What is said of values that are neither null nor NaN."""
+
+    distinct: int = 0
+    least: str | None = None
+    greatest: str | None = None
+    mean: str | None = None
+    nans: int | None = None
+
+
+def profile_of(table: pa.Table, schema: Schema, content_hash: ContentHash) -> Profile:
+    """The profile of a table in canonical types and canonical row order.
+
+    Rule: docs/formats.md#profile.
+    """
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        columns = tuple(pool.map(lambda c: _column(table, c, schema), schema.columns))
+    first, last = _time_range(table, schema)
+    return Profile(
+        content_hash=content_hash,
+        rows=table.num_rows,
+        distinct_keys=_distinct_keys(table, schema),
+        first_time=first,
+        last_time=last,
+        columns=columns,
+    )
+
+
+def _column(table: pa.Table, declared: Column, schema: Schema) -> ColumnProfile:
+    column = table[declared.name]
+    known = pc.drop_null(column).combine_chunks()
+    array = known if isinstance(known, pa.Array) else pa.concat_arrays(known.chunks)
+    if len(array):
+        values = _values(array, declared.type, is_sorted=declared.name == schema.keys[0])
+    else:
+        values = _Values(nans=0 if declared.type.is_float else None)
+    return ColumnProfile(
+        name=declared.name,
+        nulls=column.null_count,
+        nans=values.nans,
+        distinct=values.distinct,
+        min=values.least,
+        max=values.greatest,
+        mean=values.mean,
+    )
+
+
+def _values(array: pa.Array, type: DataType, *, is_sorted: bool) -> _Values:
+    if type.is_float:
+        return _floats(array.to_numpy())
+    if type.kind in (TypeKind.STRING, TypeKind.BINARY):
+        return _texts(array, is_sorted=is_sorted)
+    if type.kind is TypeKind.DECIMAL:
+        return _decimals(array, type)
+    return _integers(_physical(array, type), type)
+
+
+def _floats(values: Numbers) -> _Values:
+    # Adding 0.0 makes -0.0 0.0. NaN sorts behind everything.
+    ordered = values + values.dtype.type(0)
+    ordered.sort()
+    nans = int(np.count_nonzero(np.isnan(ordered)))
+    ordered = ordered[: len(ordered) - nans]
+    if not len(ordered):
+        return _Values(nans=nans)
+    return _Values(
+        distinct=_runs(ordered),
+        least=repr(float(ordered[0])),
+        greatest=repr(float(ordered[-1])),
+        mean=_mean_of_floats(ordered),
+        nans=nans,
+    )
+
+
+def _mean_of_floats(ordered: Numbers) -> str | None:
+    """The exact sum rounded, over the count, rounded; infinities as in a window."""
+    negative = int(np.searchsorted(ordered, -np.inf, side="right"))
+    positive = len(ordered) - int(np.searchsorted(ordered, np.inf, side="left"))
+    if negative or positive:
+        return None if negative and positive else ("inf" if positive else "-inf")
+    grid = grid_of(ordered)
+    limbs = tuple(np.array([limb], dtype=np.int64) for limb in _sums(ordered, grid))
+    return repr(float(rounded(limbs, grid)[0]) / len(ordered))
+
+
+def _sums(values: Numbers | Words, grid: Grid) -> list[int]:
+    """The limbs of the sum of values."""
+    totals = [0] * grid.size
+    for start in range(0, len(values), BLOCK):
+        if isinstance(values, Words):
+            part = slice(start, start + BLOCK)
+            limbs = split_wide(Words(values.low[part], values.high[part]), grid)
+        elif np.issubdtype(values.dtype, np.floating):
+            limbs = split_floats(values[start : start + BLOCK], grid)
+        else:
+            limbs = split_integers(values[start : start + BLOCK], grid)
+        totals = [total + int(limb.sum()) for total, limb in zip(totals, limbs, strict=True)]
+    return totals
+
+
+def _sum(values: Numbers | Words) -> int:
+    grid = grid_of(values)
+    return sum(limb << grid.width * place for place, limb in enumerate(_sums(values, grid)))
+
+
+def _integers(values: Numbers, type: DataType) -> _Values:
+    least, greatest = int(values.min()), int(values.max())
+    return _Values(
+        distinct=_distinct(values, greatest - least),
+        least=_text(least, type),
+        greatest=_text(greatest, type),
+        mean=repr(float(_sum(values)) / len(values)) if type.is_summable else None,
+    )
+
+
+def _distinct(values: Numbers, span: int) -> int:
+    if span >= _SPARSE * len(values) + 1024:
+        return _runs(np.sort(values))
+    # 64 bits wrap alike whatever the sign, and the differences are small.
+    offsets: Integers = values.astype(np.int64) - values.min().astype(np.int64)
+    occurs = np.zeros(span + 1, dtype=np.bool_)
+    occurs[offsets] = True
+    return int(np.count_nonzero(occurs))
+
+
+def _runs(ordered: Numbers) -> int:
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + 1
+
+
+def _decimals(array: pa.Array, type: DataType) -> _Values:
+    words = _words(array)
+    if bool((words.high == words.low.view(np.int64) >> 63).all()):
+        narrow = words.low.view(np.int64)
+        distinct, total = _distinct(narrow, int(narrow.max()) - int(narrow.min())), _sum(narrow)
+    else:
+        distinct, total = pc.count_distinct(array).as_py(), _sum(words)
+    extremes: dict[str, Decimal] = pc.min_max(array).as_py()
+    return _Values(
+        distinct=distinct,
+        least=f"{extremes['min']:f}",
+        greatest=f"{extremes['max']:f}",
+        mean=repr(total / 10**type.scale / len(array)),
+    )
+
+
+def _words(array: pa.Array) -> Words:
+    pairs = np.frombuffer(array.buffers()[1], dtype=np.int64).reshape(-1, 2)
+    pairs = pairs[array.offset : array.offset + len(array)]
+    low, high = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
+    return Words(low.view(np.uint64), high)
+
+
+def _texts(array: pa.Array, *, is_sorted: bool) -> _Values:
+    extremes: dict[str, str | bytes] = pc.min_max(array).as_py()
+    return _Values(
+        distinct=_distinct_texts(array, is_sorted=is_sorted),
+        least=_shown(extremes["min"]),
+        greatest=_shown(extremes["max"]),
+    )
+
+
+def _distinct_texts(array: pa.Array, *, is_sorted: bool) -> int:
+    if is_sorted:
+        return int(np.count_nonzero(_differs(pa.chunked_array([array])))) + 1
+    # Arrow's own count takes ten times as long where most values differ.
+    return pl.DataFrame({"text": array})["text"].n_unique()
+
+
+def _shown(value: str | bytes) -> str:
+    return shortened(value if isinstance(value, str) else value[:64].hex())
+
+
+def _physical(array: pa.Array, type: DataType) -> Numbers:
+    """The integers that a column is stored as."""
+    if type.kind is TypeKind.BOOL:
+        array = pc.cast(array, pa.uint8())
+    elif not type.is_integer:
+        array = array.view(pa.int32() if type.kind is TypeKind.DATE else pa.int64())
+    numbers: Numbers = array.to_numpy()
+    return numbers
+
+
+def _text(value: int, type: DataType) -> str:
+    match type.kind:
+        case TypeKind.BOOL:
+            return "true" if value else "false"
+        case TypeKind.DATE:
+            return _date(value)
+        case TypeKind.TIME:
+            return iso(value).removeprefix("1970-01-01T").removesuffix("Z")
+        case TypeKind.DATETIME:
+            return iso(value) if type.is_utc else iso(value).removesuffix("Z")
+        case _:
+            return str(value)
+
+
+def _date(days: int) -> str:
+    try:
+        return (_EPOCH + timedelta(days=days)).isoformat()
+    except OverflowError:
+        return f"{days} d"
+
+
+def _time_range(table: pa.Table, schema: Schema) -> tuple[int | None, int | None]:
+    if schema.timestamp is None or not table.num_rows:
+        return None, None
+    extremes = pc.min_max(pc.cast(table[schema.timestamp], pa.int64()))
+    return extremes["min"].as_py(), extremes["max"].as_py()
+
+
+def _distinct_keys(table: pa.Table, schema: Schema) -> int:
+    """Rows are sorted by keys: a new one begins wherever a key differs from the row before."""
+    if not table.num_rows:
+        return 0
+    begins = np.zeros(table.num_rows - 1, dtype=np.bool_)
+    for key in schema.keys:
+        begins |= _differs(table[key])
+    return int(np.count_nonzero(begins)) + 1
+
+
+def _differs(column: pa.ChunkedArray) -> Flags:
+    """Whether each value but the first differs from the one before."""
+    flags: Flags = pc.not_equal(column.slice(1), column.slice(0, len(column) - 1)).to_numpy()
+    return flags

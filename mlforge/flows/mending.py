@@ -1,0 +1,63 @@
+"""Mending: the command that heals what `verify` found."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from mlforge.errors import MlforgeError
+from mlforge.flows.log import touched
+from mlforge.flows.resolve import head_version, versions
+from mlforge.flows.workspace import Workspace
+from mlforge.ids import CommitId, Version
+from mlforge.manifest import FILE_NAME, Manifest
+
+
+class Mending:
+    """Commands to type in the repository's root. A problem has one; each of them works."""
+
+    def __init__(self, workspace: Workspace, commit: CommitId | None) -> None:
+        self._workspace = workspace
+        self._commit = commit
+
+    def file(self, path: str) -> str:
+        """Put a committed file back."""
+        return f"git checkout HEAD -- {shlex.quote(path)}"
+
+    def remove(self, path: Path) -> str:
+        """Remove what costs nothing to lose."""
+        root = self._workspace.root
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        is_folder = path.is_dir() and not path.is_symlink()
+        return f"rm {'-r' if is_folder else '-f'} {shlex.quote(str(shown))}"
+
+    def manifest(self, name: str, version: Version, is_held: bool) -> str:
+        """Of one that cannot be read: HEAD's, the draft's next build, or its history."""
+        path = self._workspace.path_of(name, str(version), FILE_NAME)
+        if not is_held:
+            folder = self._workspace.folder / name / str(version)
+            return f"{self.remove(folder)} && mlforge build -f {name}"
+        if self._workspace.history.differs([path]):
+            return self.file(path)
+        return f"git log -p -- {shlex.quote(path)}"
+
+    def rows(self, manifest: Manifest) -> str:
+        """A manifest's history: who made it say what its rows are not."""
+        path = self._workspace.path_of(manifest.name, str(manifest.version), FILE_NAME)
+        return f"git log -p -- {shlex.quote(path)}"
+
+    def rebuild(self, manifest: Manifest, *, is_forced: bool) -> str:
+        """Make a version's objects again: from here if it is head, else from its own commit."""
+        build = f"mlforge build {'--force ' if is_forced else ''}-f {manifest.name}"
+        made_in = touched(self._workspace, manifest.name, manifest.version).created_in
+        if made_in is None or self._is_head(manifest):
+            return build
+        sources = ", ".join(f"{s.text} ({s.digest.short})" for s in manifest.sources)
+        switch = f"git switch --detach {made_in.id.short} && {build} && git switch -"
+        return f"{switch}  # with {sources} as it was"
+
+    def _is_head(self, manifest: Manifest) -> bool:
+        try:
+            return head_version(self._workspace, manifest.name, None) == manifest.version
+        except MlforgeError:
+            return versions(self._workspace, manifest.name, None)[-1] == manifest.version

@@ -1,0 +1,125 @@
+"""Pending: what the work tree becomes with a commit, remembered so that a kill changes nothing.
+
+A new file is written before the commit; one that git tracks is changed or removed after it, while
+git still refuses to write. So whenever the process dies, the user's `git commit -a` finds nothing
+to carry along, and the next mlforge command that opens the history finishes or undoes the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mlforge.canonical import Plain, decode, encode
+from mlforge.errors import Corrupt, RepositoryLocked
+from mlforge.flows.workspace import Workspace
+from mlforge.history.base import Change
+from mlforge.ids import CommitId, Digest, hash_bytes
+from mlforge.manifest import FILE_NAME
+from mlforge.objects.files import storage_errors, write_file
+
+_VIEW_NAME = "data.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A file: the digest of what it was, and the text that it becomes. None: not there."""
+
+    before: str | None
+    after: str | None
+
+
+def commit_with_files(
+    workspace: Workspace,
+    change: Change,
+    files: Mapping[str, bytes | None],
+    *,
+    parent: CommitId | None,
+    now: datetime,
+) -> CommitId:
+    """Commit, and make files of the work tree what the commit says; all or nothing.
+
+    Needs the writers' lock. Raises what `History.commit` raises; then nothing has changed.
+    """
+    note = _note(workspace)
+    steps: dict[str, Plain] = {}
+    for path, after in files.items():
+        before = _digest(workspace.root / path)
+        steps[path] = {"before": before, "after": None if after is None else after.decode()}
+    if steps:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_file(note, encode(steps))
+    try:
+        for path, after in files.items():
+            if after is not None and not (workspace.root / path).exists():
+                write_file(workspace.root / path, after)
+        return workspace.history.commit(
+            change, parent=parent, now=now, on_published=lambda: settle(workspace)
+        )
+    finally:
+        settle(workspace)
+
+
+def settle_if_free(workspace: Workspace) -> None:
+    """`settle`, unless nothing is left to do or somebody is at work."""
+    if not _note(workspace).exists():
+        return
+    with suppress(RepositoryLocked), workspace.history.writing(0):
+        settle(workspace)
+
+
+def settle(workspace: Workspace) -> None:
+    """Finish what a published commit left to do here; undo what an unpublished one began.
+
+    Needs the writers' lock. What the user has changed since stays as it is.
+    """
+    note = _note(workspace)
+    try:
+        steps = decode(note.read_bytes(), dict[str, _Step])
+    except FileNotFoundError:
+        return
+    except Corrupt:
+        steps = {}
+    commit = workspace.history.head().commit
+    for path, step in steps.items():
+        after = None if step.after is None else step.after.encode()
+        held = workspace.history.read(commit, path) if commit else None
+        found = _digest(workspace.root / path)
+        # Where a file is gone already, its view and its empty folders may still be there.
+        if held == after and (found == step.before or (found is None and after is None)):
+            _put(workspace, path, after)
+        elif held is None and step.before is None and after and found == hash_bytes(after):
+            _put(workspace, path, None)
+    note.unlink(missing_ok=True)
+
+
+def _put(workspace: Workspace, path: str, data: bytes | None) -> None:
+    target = workspace.root / path
+    if data is not None:
+        write_file(target, data)
+        return
+    with storage_errors(target):
+        target.unlink(missing_ok=True)
+        if target.name == FILE_NAME:
+            target.with_name(_VIEW_NAME).unlink(missing_ok=True)
+        _remove_empty(workspace, target.parent)
+
+
+def _remove_empty(workspace: Workspace, folder: Path) -> None:
+    with suppress(OSError):
+        while folder.is_relative_to(workspace.folder) and folder != workspace.folder:
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _digest(path: Path) -> str | None:
+    return hash_bytes(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
+
+
+def _note(workspace: Workspace) -> Path:
+    """One a work tree: linked ones share the folder."""
+    name = Digest.of(str(workspace.root.resolve()).encode()).short
+    return workspace.private / "leases" / f"worktree-{name}.json"

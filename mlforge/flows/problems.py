@@ -1,0 +1,86 @@
+"""Problems: what a verification found, each with the error that says what to type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mlforge.canonical import Plain
+from mlforge.errors import MlforgeError
+from mlforge.flows.leftovers import Leftovers
+from mlforge.ids import Version
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyEvent:
+    """Progress: what is being checked, and which of how many it is."""
+
+    stage: str
+    number: int
+    count: int
+
+
+class ProblemKind(StrEnum):
+    """What is wrong."""
+
+    MANIFEST_INVALID = "manifest_invalid"
+    EDITED = "edited"
+    MISSING = "missing"
+    PIN_INVALID = "pin_invalid"
+    OBJECT_MISSING = "object_missing"
+    OBJECT_CORRUPT = "object_corrupt"
+    CONTENT_DIFFERS = "content_differs"
+    VIEW_DIFFERS = "view_differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, where, and the error that says what to type."""
+
+    kind: ProblemKind
+    feature: str | None
+    version: Version | None
+    error: MlforgeError
+
+    def to_dict(self) -> dict[str, Plain]:
+        return {
+            "kind": self.kind.value,
+            "feature": self.feature,
+            "version": None if self.version is None else str(self.version),
+            "code": self.error.code,
+            "message": self.error.message,
+            "cause": self.error.cause,
+            "hint": self.error.hint,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was looked at and what is wrong. `unreferenced`: objects that no version here names."""
+
+    features: int
+    versions: int
+    objects: int
+    bytes: int
+    unreferenced: int
+    leftovers: Leftovers
+    is_quick: bool
+    problems: tuple[Problem, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0: whole; 3: only missing; 5: corrupt; 6: a disk refused to read."""
+        return max((problem.error.exit_code for problem in self.problems), default=0)
+
+    def to_dict(self) -> dict[str, Plain]:
+        return {
+            "features": self.features,
+            "versions": self.versions,
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "unreferenced": self.unreferenced,
+            "temporaries": self.leftovers.temporaries,
+            "leases": self.leftovers.leases,
+            "quick": self.is_quick,
+            "problems": [problem.to_dict() for problem in self.problems],
+        }

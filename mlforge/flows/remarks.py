@@ -1,0 +1,105 @@
+"""Remarks: what is worth a line beside a built or listed feature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mlforge.errors import PinInvalid
+from mlforge.flows.decide import Decision
+from mlforge.flows.pins import read_pin
+from mlforge.flows.resolve import read_manifest, versions
+from mlforge.flows.workspace import Workspace
+from mlforge.ids import CommitId, SourceDigest, Version
+from mlforge.manifest import Manifest
+
+
+def remarks_on(workspace: Workspace, decision: Decision) -> tuple[str, ...]:
+    """Of a decision that was carried out: pins, names and sources. Read after the commit."""
+    found = [_pin_remark(decision), _name_remark(decision), _here_remark(workspace, decision)]
+    if decision.manifest is None and decision.head is not None and not decision.was_pinned:
+        found.append(older_sources(workspace, decision.head, workspace.history.head().commit))
+    return tuple(remark for remark in found if remark is not None)
+
+
+def _pin_remark(decision: Decision) -> str | None:
+    if not decision.was_pinned or decision.head is None:
+        return None
+    if decision.manifest is not None:
+        return f"was pinned at {decision.head.version}; the pin is gone"
+    if decision.equal is not None:
+        equal, stays = decision.equal.version, decision.head.version
+        return f"unchanged: equals {equal}, head stays pinned at {stays}"
+    return None
+
+
+def _name_remark(decision: Decision) -> str | None:
+    head = decision.head
+    if head is None or head.name == decision.product.name:
+        return None
+    return f"continues {head.name} {head.version}; mlforge retire {head.name} removes the old name"
+
+
+def _here_remark(workspace: Workspace, decision: Decision) -> str | None:
+    """Where an uncommitted PIN makes another version head here than the one that was built."""
+    manifest = decision.manifest
+    if manifest is None:
+        return None
+    known = versions(workspace, manifest.name, None)
+    try:
+        pinned = read_pin(workspace, manifest.name, None, known) if known else None
+    except PinInvalid as error:
+        return error.message
+    if pinned is None or pinned == manifest.version:
+        return None
+    name = manifest.name
+    return f"head here stays {pinned}: its PIN is not committed; mlforge checkout {name} removes it"
+
+
+def older_sources(workspace: Workspace, head: Manifest, at: CommitId | None) -> str | None:
+    """Whether the newest version was built from older sources than one that it does not follow.
+
+    So it is after a merge of a branch whose version is higher: it may not have seen the data that
+    the other branch has seen. Told from the version that both follow.
+    """
+    known = versions(workspace, head.name, at)
+    if len(known) < 2 or head.version != known[-1] or head.previous == known[-2]:
+        return None
+    other = read_manifest(workspace, head.name, known[-2], at)
+    base = _common(workspace, head, other, known, at)
+    if base is None or base.version == other.version:
+        return None
+    was, ours, theirs = (_digests(manifest) for manifest in (base, head, other))
+    moved = any(theirs.get(text) != digest for text, digest in was.items())
+    stayed = any(
+        ours.get(text) == digest and theirs.get(text) != digest for text, digest in was.items()
+    )
+    if not (moved and stayed):
+        return None
+    return f"{head.version} was built from older source digests than {other.version}"
+
+
+def _common(
+    workspace: Workspace,
+    head: Manifest,
+    other: Manifest,
+    known: tuple[Version, ...],
+    at: CommitId | None,
+) -> Manifest | None:
+    """The last version that both follow, by `previous`."""
+    ours = _chain(workspace, head, known, at)
+    theirs = {manifest.version for manifest in _chain(workspace, other, known, at)}
+    return next((manifest for manifest in ours if manifest.version in theirs), None)
+
+
+def _chain(
+    workspace: Workspace, manifest: Manifest, known: tuple[Version, ...], at: CommitId | None
+) -> list[Manifest]:
+    """A version and those that it follows, newest first; a version is older than its follower."""
+    found = [manifest]
+    while (previous := found[-1].previous) in known and previous < found[-1].version:
+        found.append(read_manifest(workspace, manifest.name, previous, at))
+    return found
+
+
+def _digests(manifest: Manifest) -> Mapping[str, SourceDigest]:
+    return {source.text: source.digest for source in manifest.sources}

@@ -1,0 +1,213 @@
+"""Projects as users have them: packages, odd folders, files in the way, code that exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.git_cli import Git
+from tests.shop import DEFINITIONS, Shop, make_shop
+
+
+@pytest.fixture(autouse=True)
+def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def package(shop: Shop) -> Path:
+    """The definitions as a package whose modules import each other."""
+    (shop.root / "features.py").unlink()
+    folder = shop.root / "features"
+    (folder / "users").mkdir(parents=True)
+    head, tail = DEFINITIONS.split("@mlf.feature(keys=")
+    (folder / "spend.py").write_text(head.replace("events =", "from .sources import events #"))
+    (folder / "sources.py").write_text(
+        'import mlforge as mlf\nevents = mlf.Source("data/events.parquet")\n'
+    )
+    (folder / "users/profile.py").write_text(f"import mlforge as mlf\n@mlf.feature(keys={tail}")
+    (folder / "__init__.py").write_text("from .spend import user_spend\n")
+    return folder
+
+
+def test_modules_of_a_package_may_import_each_other(shop: Shop) -> None:
+    package(shop)
+    shop.mlforge("build")
+    assert shop.version("user_spend") == "1.0.0"
+
+
+def test_a_package_within_the_package_is_found(shop: Shop) -> None:
+    (package(shop) / "users/__init__.py").touch()
+    shop.mlforge("build")
+    assert shop.version("user_profile") == "1.0.0"
+
+
+def test_two_features_of_one_name_are_refused(shop: Shop) -> None:
+    shop.edit("def user_profile(", "def user_spend(")
+    done = shop.run("plan")
+    assert done.returncode == 2
+    assert done.stderr.count("another feature has this name") == 2
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.exit(0)", "raise SystemExit"])
+def test_definitions_that_exit_are_no_success(shop: Shop, code: str) -> None:
+    (shop.root / "features.py").write_text(f"x = 1\n{code}\n")
+    done = shop.run("build")
+    assert done.returncode == 2
+    assert "features.py:2" in done.stderr
+
+
+def test_a_function_that_exits_is_no_success(shop: Shop) -> None:
+    shop.edit('return df.select("user_id", "country")', "raise SystemExit(0)")
+    done = shop.run("build")
+    assert done.returncode == 1
+    assert "user_profile failed at" in done.stderr
+    assert shop.version("user_spend") == "1.0.0"
+
+
+def test_a_function_that_raises_is_called_once(shop: Shop) -> None:
+    shop.edit("import polars as pl", "import pathlib, polars as pl")
+    shop.edit(
+        'return df.select("user_id", "country")',
+        'pathlib.Path("called").mkdir(); raise RuntimeError("no")',
+    )
+    assert "RuntimeError: no" in shop.run("build", "-f", "user_profile").stderr
+
+
+def test_a_project_may_have_brackets_and_spaces_in_its_path(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path / "a [1] b*c")
+    (shop.root / "data/users.csv").rename(shop.root / "data/users[1].csv")
+    shop.edit("users.csv", "users[1].csv")
+    shop.mlforge("build")
+    assert shop.git("status", "--porcelain") == ""
+
+
+def test_a_glob_reads_all_its_files(shop: Shop) -> None:
+    shop.edit("data/users.csv", "data/users*.csv")
+    (shop.root / "data/users2.csv").write_text("user_id,country\nc,IT\n")
+    shop.mlforge("build")
+    view = pl.read_parquet(shop.store / "user_profile/1.0.0/data.parquet")
+    assert view["country"].to_list() == ["DE", "FR", "IT"]
+
+
+def test_a_subfolder_of_the_project_is_the_project(shop: Shop) -> None:
+    (shop.root / "mlforge.toml").unlink()
+    assert shop.run("build", cwd=shop.root / "data").returncode == 0
+    assert shop.store.is_dir()
+
+
+def test_a_project_below_the_repositorys_root_commits_its_own_paths(tmp_path: Path) -> None:
+    shop = make_shop(tmp_path / "mono")
+    inner = shop.root / "team/shop"
+    inner.mkdir(parents=True)
+    for name in ("features.py", "mlforge.toml", "data"):
+        (shop.root / name).rename(inner / name)
+    assert shop.run("build", cwd=inner).returncode == 0
+    names = shop.git("show", "--name-only", "--format=", "HEAD").split()
+    assert all(name.startswith("team/shop/feature_store/") for name in names)
+
+
+def test_a_store_that_is_a_link_to_outside_is_told_as_such(shop: Shop, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    shop.store.symlink_to(tmp_path / "disk")
+    for command in ("build", "list"):
+        done = shop.run(command)
+        assert done.returncode == 3
+        assert "error[MLF0601]" in done.stderr
+
+
+def test_files_of_the_users_beside_a_version_survive_a_failed_build(shop: Shop) -> None:
+    note = shop.store / "user_spend/1.0.0/notes.md"
+    note.parent.mkdir(parents=True)
+    note.write_text("mine\n")
+    shop.git("add", "-f", str(note))
+    before = shop.git("status", "--porcelain")
+    (shop.root / ".git/index.lock").touch()
+    assert shop.run("build", "-f", "user_spend").returncode == 4
+    (shop.root / ".git/index.lock").unlink()
+    assert note.read_text() == "mine\n"
+    assert shop.git("status", "--porcelain") == before
+    shop.mlforge("build")
+    assert note.read_text() == "mine\n"
+
+
+def test_a_failed_build_leaves_an_earlier_draft(shop: Shop) -> None:
+    shop.mlforge("build", "--no-commit")
+    before = shop.git("status", "--porcelain", "-uall")
+    (shop.root / ".git/index.lock").touch()
+    assert shop.run("build").returncode == 4
+    (shop.root / ".git/index.lock").unlink()
+    assert shop.git("status", "--porcelain", "-uall") == before
+
+
+def test_a_failed_first_build_leaves_nothing(shop: Shop) -> None:
+    (shop.root / ".git/index.lock").touch()
+    assert shop.run("build").returncode == 4
+    assert not shop.store.exists()
+
+
+def test_the_users_own_gitignore_in_the_store_stays(shop: Shop) -> None:
+    shop.store.mkdir()
+    (shop.store / ".gitignore").write_text("my notes\n")
+    shop.mlforge("build")
+    assert (shop.store / ".gitignore").read_text() == "my notes\n"
+    assert ".gitignore" not in shop.git("show", "--name-only", "--format=", "HEAD").split("/")
+
+
+def test_a_source_rewritten_with_its_old_times_is_read_again(shop: Shop) -> None:
+    path = shop.root / "data/users.csv"
+    shop.mlforge("build")
+    times = path.stat()
+    path.write_text(path.read_text().replace("FR", "IT"))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "data_refresh" in shop.mlforge("build")
+
+
+def test_the_output_may_not_be_the_spine(shop: Shop) -> None:
+    shop.mlforge("build")
+    (shop.root / "spine.csv").write_text("user_id\na\n")
+    done = shop.run("train", "spine.csv", "-f", "user_profile", "-o", "spine.csv")
+    assert done.returncode == 2
+    assert (shop.root / "spine.csv").read_text() == "user_id\na\n"
+
+
+def test_a_url_is_refused_without_its_secret(shop: Shop) -> None:
+    shop.edit("data/users.csv", "s3://key:secret@bucket/users.csv")
+    done = shop.run("build")
+    assert done.returncode == 2
+    assert "secret" not in done.stderr
+    assert "URLs are not built yet" in done.stderr
+
+
+def test_a_dry_run_of_a_moving_function_is_told_without_a_crash(shop: Shop) -> None:
+    shop.edit('"at", "amount")', '"at", pl.lit(__import__("time").time()).alias("amount"))')
+    shop.mlforge("build", "-f", "user_spend")
+    done = shop.run("build", "-f", "user_spend", "--force", "--dry-run")
+    assert done.returncode == 0
+    assert "gives other values each time" in done.stderr
+
+
+def test_a_terminal_without_unicode_is_no_crash(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.edit("What a user spends", "Ça 漢")
+    shop.mlforge("build")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    process = shop.start("list")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "user_profile" in out
+
+
+def test_a_deleted_store_is_said_to_be_gone(shop: Shop) -> None:
+    shop.mlforge("build")
+    for path in sorted(shop.store.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    shop.store.rmdir()
+    done = shop.run("build")
+    assert "git checkout HEAD -- :/feature_store" in done.stderr
+    Git(shop.root)("checkout", "HEAD", "--", ":/feature_store")
+    shop.mlforge("list")
