@@ -226,7 +226,7 @@ def _check_numbers(form: _Form) -> None:
 
 
 def _restore_hint(where: str) -> str:
-    return f"git checkout HEAD -- {where}"
+    return f"git checkout HEAD -- :/{where}"
 
 
 def _first_difference(expected: bytes, found: bytes) -> str:

@@ -107,7 +107,7 @@ class Profile:
 def corrupt(where: str, cause: str) -> ProfileCorrupt:
     """A profile that cannot be used: the version and its rows can."""
     return ProfileCorrupt(
-        f"the profile {where} cannot be read", cause=cause, hint=f"git checkout HEAD -- {where}"
+        f"the profile {where} cannot be read", cause=cause, hint=f"git checkout HEAD -- :/{where}"
     )
 
 

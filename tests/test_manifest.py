@@ -188,7 +188,7 @@ def test_the_same_facts_in_other_bytes_are_refused(how: str) -> None:
     assert SPELLED_OTHERWISE[how] != GOLDEN
     with pytest.raises(ManifestCorrupt, match=WHERE) as refused:
         decode(SPELLED_OTHERWISE[how])
-    assert refused.value.hint == f"git checkout HEAD -- {WHERE}"
+    assert refused.value.hint == f"git checkout HEAD -- :/{WHERE}"
 
 
 @pytest.mark.parametrize("field", sorted(json.loads(GOLDEN)))

@@ -104,6 +104,7 @@ class Definitions:
             version=None if version is None else Version.parse(version),
             accept_nondeterminism=accept_nondeterminism,
             message=message,
+            is_committed=commit and not dry_run,
             engine=engine or self.default_engine,
         )
         report: BuildReport = flow.build(

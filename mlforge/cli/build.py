@@ -121,7 +121,7 @@ def _tell_commit(
         screen.line(f"{count} would be built; nothing was written", took)
     elif report.commit is None or not is_committed:
         screen.line(f"{count} written, not committed", took)
-        screen.next("git add feature_store && git commit")
+        screen.next("mlforge build, or git add the store and git commit")
     else:
         place = f"on {report.branch}" if report.branch else "on a detached HEAD"
         screen.line(f"{count} in one commit ", (report.commit.short, "yellow"), f" {place}", took)

@@ -56,6 +56,7 @@ def _cells(entry: LogEntry, now: datetime) -> list[str]:
     if commit is None:
         commit_cells = ["draft", "not committed", ""]
     else:
+        reason += "" if entry.is_here else "  (not in the tree)"
         commit_cells = [commit.id.short, ago(commit.time, now), commit.author.name]
     return [
         manifest.name,

@@ -13,6 +13,7 @@ from mlforge.errors import MlforgeError
 from mlforge.flows.alternates import has_objects, remember
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
 from mlforge.flows.drafts import reconcile_view, version_folder
+from mlforge.flows.numbers import Numbers
 from mlforge.flows.origin import origin_of, refuse_uncommitted
 from mlforge.flows.plan import Ingredients, gather
 from mlforge.flows.publish import Publication, publish
@@ -64,7 +65,8 @@ def build(
     `engine` is asked for only when something must be computed. Errors of one feature are in its
     outcome; errors of the repository are raised.
     """
-    workspace.history.check_ready()
+    if options.is_committed and not options.is_dry:
+        workspace.history.check_ready()
     origin = origin_of(workspace, [feature.file for feature in features])
     if options.requires_clean:
         refuse_uncommitted(origin)
@@ -152,8 +154,9 @@ class _Builder:
     ) -> Publication:
         options = self._options
         if options.is_dry:
+            numbers = Numbers(self._workspace)
             decisions = tuple(
-                decide(self._workspace, product, self._commit, options.choices)
+                decide(self._workspace, product, self._commit, options.choices, numbers)
                 for product in products
             )
             return Publication(decisions, None, self._workspace.history.head().branch)

@@ -99,7 +99,7 @@ def _committed(workspace: Workspace, name: str) -> Version:
     if version not in versions(workspace, name, None):
         raise VersionNotFound(
             f"{name} {version} is in the commit, and not in the work tree",
-            hint=f"git checkout HEAD -- {workspace.path_of(name)}",
+            hint=f"git checkout HEAD -- :/{workspace.path_of(name)}",
         )
     return version
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mlforge import versioning
-from mlforge.errors import ShallowHistory
+from mlforge.errors import InvalidName, ShallowHistory
 from mlforge.flows.alternates import has_objects
-from mlforge.flows.resolve import version_of
+from mlforge.flows.numbers import Numbers
 from mlforge.flows.standing import Standing, standing_of
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Bump, CommitId, Recipe, Version
@@ -41,6 +41,7 @@ class Choices:
     accept_nondeterminism: bool = False
     message: str | None = None
     engine: str = "polars"
+    is_committed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,11 @@ class Decision:
 
 
 def decide(
-    workspace: Workspace, product: Product, commit: CommitId | None, choices: Choices
+    workspace: Workspace,
+    product: Product,
+    commit: CommitId | None,
+    choices: Choices,
+    numbers: Numbers,
 ) -> Decision:
     """The version that a product deserves on top of a commit. Raises InvalidVersion, Conflict."""
     standing = standing_of(workspace, product.name, product.renamed_from, commit)
@@ -80,10 +85,11 @@ def decide(
     change = _strongest(standing, product, choices)
     if change is None:
         return replace(same, is_nondeterministic=True)
-    _refuse_shallow(workspace)
-    own = _history_of(workspace, product.name)
-    old = _history_of(workspace, product.renamed_from) if product.renamed_from else {}
-    taken = {*own, *old}
+    if choices.is_committed:
+        _refuse_shallow(workspace)
+    _refuse_other_case(workspace, product.name, commit)
+    own = numbers.of(product.name)
+    taken = {*own, *(numbers.of(product.renamed_from) if product.renamed_from else ())}
     if choices.version is None:
         for restored in _restorable(workspace, product, highest, own):
             return replace(same, change=change, manifest=restored, is_restored=True)
@@ -143,15 +149,14 @@ def _refuse_shallow(workspace: Workspace) -> None:
         )
 
 
-def _history_of(workspace: Workspace, name: str) -> Mapping[Version, frozenset[str]]:
-    """Every number that any local ref's history holds, with the manifests (blobs) under it."""
-    found: dict[Version, frozenset[str]] = {}
-    for event in workspace.history.events(workspace.prefix):
-        held = version_of(workspace, event.path)
-        if held is not None and held[0] == name:
-            blobs = {event.blob} if event.blob else set()
-            found[held[1]] = found.get(held[1], frozenset()) | blobs
-    return found
+def _refuse_other_case(workspace: Workspace, name: str, commit: CommitId | None) -> None:
+    """A folder that differs only in case is the same one on other disks. Raises InvalidName."""
+    for stored in workspace.history.list(commit, workspace.prefix) if commit else ():
+        if stored.lower() == name.lower() and stored != name:
+            raise InvalidName(
+                f"the store has a feature {stored}, which differs from {name} only in case",
+                hint=f'@mlf.feature(renamed_from="{stored}") under another name',
+            )
 
 
 def _restorable(

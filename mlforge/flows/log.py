@@ -16,10 +16,14 @@ from mlforge.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A version, and the commit that first held it; None: a draft, in no commit."""
+    """A version, and the commit that first held it; None: a draft, in no commit.
+
+    `is_here`: HEAD's tree still has it, or it is a draft; a reverted one is history alone.
+    """
 
     manifest: Manifest
     commit: CommitInfo | None
+    is_here: bool = True
 
     def to_dict(self) -> dict[str, Plain]:
         manifest, commit = self.manifest, self.commit
@@ -33,6 +37,7 @@ class LogEntry:
             "content_hash": str(manifest.content_hash),
             "commit": None if commit is None else commit.id.hex,
             "author": None if commit is None else commit.author.name,
+            "in_tree": self.is_here,
             "date": None if commit is None else commit.time.isoformat(),
         }
 
@@ -54,6 +59,7 @@ def log(workspace: Workspace, name: str | None, limit: int | None) -> tuple[LogE
     tip = workspace.history.head().commit
     entries = list[LogEntry]()
     seen: set[tuple[str, Version]] = set()
+    here: dict[str, tuple[Version, ...]] = {}
     events = workspace.history.events(workspace.prefix, tip=tip) if tip else ()
     # Oldest first: the first commit that holds a version is the one that made it.
     for event in reversed(events):
@@ -62,7 +68,10 @@ def log(workspace: Workspace, name: str | None, limit: int | None) -> tuple[LogE
             continue
         seen.add(found)
         manifest = Manifest.decode(workspace.history.read_blob(event.blob), event.path)
-        entries.append(LogEntry(manifest, event.commit))
+        if found[0] not in here:
+            here[found[0]] = versions(workspace, found[0], tip)
+        is_here = found[1] in here[found[0]]
+        entries.append(LogEntry(manifest, event.commit, is_here))
     entries += _drafts(workspace, name, seen)
     if not entries and name is not None:
         known = feature_names(workspace, None)

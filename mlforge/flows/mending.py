@@ -22,7 +22,7 @@ class Mending:
 
     def file(self, path: str) -> str:
         """Put a committed file back."""
-        return f"git checkout HEAD -- {shlex.quote(path)}"
+        return f"git checkout HEAD -- {shlex.quote(':/' + path)}"
 
     def remove(self, path: Path) -> str:
         """Remove what costs nothing to lose."""

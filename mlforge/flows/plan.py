@@ -13,13 +13,13 @@ from mlforge.definitions.feature import Feature
 from mlforge.definitions.identity import code_hash, config_hash, validators_text
 from mlforge.engines.base import Engine, SourceFiles
 from mlforge.errors import MlforgeError
+from mlforge.flows.numbers import Numbers
 from mlforge.flows.recipes import RecipeCache
 from mlforge.flows.resolve import feature_names, head_version
 from mlforge.flows.sources import DigestCache, find_files, record
 from mlforge.flows.standing import Standing, standing_of
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import (
-    FIRST_VERSION,
     Bump,
     CodeHash,
     CommitId,
@@ -131,10 +131,10 @@ def plan(
     `declared`: all names that are; what the commit has besides is retired. None: not asked.
     """
     digests = DigestCache(workspace.cache / "sources.json")
-    recipes = RecipeCache(workspace.cache / "recipes")
+    recipes, numbers = RecipeCache(workspace.cache / "recipes"), Numbers(workspace)
     commit = workspace.history.head().commit
     planned = tuple(
-        _plan_feature(workspace, feature, engine, commit, project_root, digests, recipes)
+        _plan_feature(workspace, feature, engine, commit, project_root, digests, recipes, numbers)
         for feature in features
     )
     return (*planned, *(_retired(workspace, commit, declared) if commit and declared else ()))
@@ -157,6 +157,7 @@ def _plan_feature(
     project_root: Path,
     digests: DigestCache,
     recipes: RecipeCache,
+    numbers: Numbers,
 ) -> PlannedFeature:
     standing = standing_of(workspace, feature.name, feature.renamed_from, commit)
     current = standing.head
@@ -170,7 +171,8 @@ def _plan_feature(
         )
     if current is None or standing.newest is None:
         change = versioning.Change(Bump.NONE, "first_build")
-        return PlannedFeature(feature.name, PlanStatus.NEW, None, FIRST_VERSION, change, ())
+        first = versioning.next_version(None, change, numbers.of(feature.name))
+        return PlannedFeature(feature.name, PlanStatus.NEW, None, first, change, ())
     declared = ingredients.declared(schema, None)
     content = recipes.content(ingredients.recipe)
     is_known = any(
@@ -178,16 +180,22 @@ def _plan_feature(
     )
     changes = [versioning.compare(manifest, declared) for manifest in standing.compared]
     change = max(changes, key=lambda c: c.bump)
-    if any(m.recipe == ingredients.recipe for m in standing.all):
+    if any(m.recipe == ingredients.recipe and _equals(m, declared) for m in standing.all):
         change = versioning.UNCHANGED
     causes = () if is_known else recompute_causes(ingredients, current)
     if change.bump is not Bump.NONE:
         status = PlanStatus.CHANGED
     else:
         status = PlanStatus.UNKNOWN if causes else PlanStatus.UNCHANGED
-    newest = standing.newest.version
-    following = newest.bumped(change.bump) if change.bump is not Bump.NONE else None
+    following = None
+    if change.bump is not Bump.NONE:
+        taken = numbers.of(feature.name)
+        following = versioning.next_version(standing.newest.version, change, taken)
     return PlannedFeature(feature.name, status, current.version, following, change, causes)
+
+
+def _equals(manifest: Manifest, declared: versioning.Declared) -> bool:
+    return versioning.compare(manifest, declared).bump is Bump.NONE
 
 
 def _schema(ingredients: Ingredients, engine: Callable[[], Engine], standing: Standing) -> Schema:

@@ -10,6 +10,7 @@ from datetime import datetime
 from mlforge.errors import HeadMoved
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
 from mlforge.flows.drafts import Drafts
+from mlforge.flows.numbers import Numbers
 from mlforge.flows.pending import commit_with_files, settle
 from mlforge.flows.profiles import profiles_of
 from mlforge.flows.workspace import Workspace
@@ -44,7 +45,8 @@ def publish(
         settle(workspace)
         for _ in range(_ATTEMPTS):
             at = history.head()
-            decisions = tuple(decide(workspace, p, at.commit, choices) for p in products)
+            numbers = Numbers(workspace)
+            decisions = tuple(decide(workspace, p, at.commit, choices, numbers) for p in products)
             fresh = [d.manifest for d in decisions if d.manifest is not None]
             if not fresh:
                 return Publication(decisions, None, at.branch)

@@ -173,7 +173,7 @@ def read_manifest(
     if (manifest.name, manifest.version) != (name, version):
         raise ManifestCorrupt(
             f"the manifest {path} is of {manifest.name}@{manifest.version}",
-            hint=f"git checkout HEAD -- {path}",
+            hint=f"git checkout HEAD -- :/{path}",
         )
     return manifest
 
@@ -236,7 +236,7 @@ def _read_here(workspace: Workspace, path: Path) -> bytes | None:
             where = path.relative_to(workspace.root)
             raise ManifestCorrupt(
                 f"{where} is no regular file, or too large to be a manifest",
-                hint=f"git checkout HEAD -- {where}",
+                hint=f"git checkout HEAD -- :/{where}",
             )
         return path.read_bytes()
     except FileNotFoundError:

@@ -101,7 +101,7 @@ def _refuse_uncommitted(
     if differing:
         raise WorkTreeDiffers(
             f"{differing[0]} is not what the commit has",
-            hint=f"git checkout HEAD -- {workspace.path_of(name)}",
+            hint=f"git checkout HEAD -- :/{workspace.path_of(name)}",
         )
 
 

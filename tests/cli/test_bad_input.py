@@ -170,7 +170,7 @@ def test_edited_manifest_is_refused_with_the_way_back(shop: Shop) -> None:
     path.write_text(path.read_text().replace('"rows": 2', '"rows": 3 '))
     done = shop.run("show", "user_profile")
     assert done.returncode == 5
-    hint = "git checkout HEAD -- feature_store/user_profile/1.0.0/manifest.json"
+    hint = "git checkout HEAD -- :/feature_store/user_profile/1.0.0/manifest.json"
     assert hint in done.stderr
     shop.git(*hint.split()[1:])
     shop.mlforge("show", "user_profile")

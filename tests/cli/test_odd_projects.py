@@ -211,3 +211,54 @@ def test_a_deleted_store_is_said_to_be_gone(shop: Shop) -> None:
     assert "git checkout HEAD -- :/feature_store" in done.stderr
     Git(shop.root)("checkout", "HEAD", "--", ":/feature_store")
     shop.mlforge("list")
+
+
+def test_a_dry_run_needs_no_name_and_no_whole_history(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.mlforge("build")
+    shop.spend(1, 2)
+    shop.git("commit", "-q", "--allow-empty", "-m", "second")
+    clone = tmp_path / "clone"
+    shop.git("clone", "-q", "--depth", "1", f"file://{shop.root}", str(clone))
+    (clone / "data").symlink_to(shop.root / "data")
+    assert "git fetch --unshallow" in shop.run("build", cwd=clone).stderr
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    done = shop.run("build", "--dry-run", cwd=clone)
+    assert (done.returncode, "would be built" in done.stdout) == (0, True), done.stderr
+
+
+def test_a_name_that_differs_in_case_from_a_stored_one_is_refused(shop: Shop) -> None:
+    shop.mlforge("build")
+    shop.edit("def user_profile(", "def User_Profile(")
+    done = shop.run("build")
+    assert done.returncode == 2
+    assert "differs from User_Profile only in case" in done.stderr
+    assert not (shop.store / "User_Profile").exists()
+
+
+def test_plan_names_the_number_that_build_makes(shop: Shop) -> None:
+    shop.mlforge("build")
+    shop.edit('["7d", "30d"]', '["7d", "14d", "30d"]')
+    shop.mlforge("build")
+    shop.git("revert", "--no-edit", "HEAD")
+    shop.edit('"14d"', '"21d"')
+    (planned,) = (f for f in shop.json("plan")["features"] if f["name"] == "user_spend")
+    shop.mlforge("build")
+    assert planned["next"] == shop.version("user_spend") == "1.2.0"
+
+
+def test_a_changed_description_is_planned(shop: Shop) -> None:
+    shop.mlforge("build")
+    shop.edit("What a user spends", "What users spend")
+    assert "metadata_changed" in shop.mlforge("plan")
+
+
+def test_log_marks_what_a_revert_took_away(shop: Shop) -> None:
+    shop.mlforge("build")
+    shop.spend(1, 2)
+    shop.mlforge("build")
+    shop.git("revert", "--no-edit", "HEAD")
+    newest, oldest = shop.json("log", "user_spend")["versions"]
+    assert (newest["in_tree"], oldest["in_tree"]) == (False, True)
+    assert "(not in the tree)" in shop.mlforge("log", "user_spend").splitlines()[0]
