@@ -221,6 +221,15 @@ class InvalidTimes(CheckFailed):
     code = "MLF0305"
 
 
+class SourceChanged(CheckFailed):
+    """A source's file was written while a build read it; nothing was built from it.
+
+    Build again when whoever writes the file is done, or write it elsewhere and rename it.
+    """
+
+    code = "MLF0306"
+
+
 # -- 04 build ---------------------------------------------------------------------------------
 
 

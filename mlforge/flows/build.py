@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mlforge.definitions.feature import Feature
 from mlforge.engines.base import Engine
-from mlforge.errors import MlforgeError
+from mlforge.errors import MlforgeError, SourceChanged
 from mlforge.flows.alternates import has_objects, remember
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
 from mlforge.flows.drafts import reconcile_view, version_folder
@@ -20,7 +20,7 @@ from mlforge.flows.publish import Publication, publish
 from mlforge.flows.recipes import RecipeCache
 from mlforge.flows.remarks import remarks_on
 from mlforge.flows.report import BuildEvent, BuildOutcome, BuildReport, BuildStatus
-from mlforge.flows.sources import DigestCache
+from mlforge.flows.sources import DigestCache, record
 from mlforge.flows.standing import standing_of
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import FILE_NAME, Manifest
@@ -148,6 +148,14 @@ class _Builder:
         work.product, work.new_bytes = flow.compute(
             self._workspace, ingredients, self._engine(), is_stored=not self._options.is_dry
         )
+        feature = ingredients.feature
+        if record(feature.source, ingredients.files, self._digests) not in ingredients.sources:
+            # The rows may be of either state: a manifest must not say which.
+            work.product = None
+            raise SourceChanged(
+                f"{feature.name}: the source {feature.source.text} changed while it was read",
+                hint=f"mlforge build -f {feature.name}, when it is written",
+            )
 
     def publish(
         self, products: Sequence[Product], now: datetime, trailers: Sequence[str]

@@ -262,3 +262,16 @@ def test_log_marks_what_a_revert_took_away(shop: Shop) -> None:
     newest, oldest = shop.json("log", "user_spend")["versions"]
     assert (newest["in_tree"], oldest["in_tree"]) == (False, True)
     assert "(not in the tree)" in shop.mlforge("log", "user_spend").splitlines()[0]
+
+
+def test_a_source_that_changes_while_it_is_read_is_not_built(shop: Shop) -> None:
+    shop.edit("import polars as pl", "import pathlib, polars as pl")
+    shop.edit(
+        'return df.select("user_id", "country")',
+        'p = pathlib.Path("data/users.csv"); p.write_text(p.read_text() + "c,IT\\n")\n'
+        '    return df.select("user_id", "country")',
+    )
+    done = shop.run("build", "-f", "user_profile")
+    assert done.returncode == 1
+    assert "changed while it was read" in done.stderr
+    assert not (shop.store / "user_profile").exists()
