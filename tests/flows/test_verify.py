@@ -222,7 +222,7 @@ def test_objects_that_no_version_names_are_counted_and_hashed(built: Shop) -> No
 
 def test_what_a_dead_process_left_is_counted_and_is_no_problem(built: Shop) -> None:
     private = built.root / ".git/mlforge"
-    dead = subprocess.Popen(["true"])
+    dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     for pid in (dead.pid, os.getpid()):
         (private / f"tmp/{pid}-0123456789abcdef.parquet").write_bytes(b"half")
