@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -46,9 +46,6 @@ class Failure:
     validator: str
     count: int
     examples: tuple[str, ...]
-
-
-Progress = Callable[[str], None]
 
 
 class Engine(Protocol):
