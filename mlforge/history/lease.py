@@ -23,7 +23,8 @@ from mlforge.history.layout import Layout
 from mlforge.history.lockfile import lock_of, replace, write_file
 from mlforge.history.tree import file_at, load
 
-# A live git's lock may get the inode of ours that somebody removed; not within this time of it.
+# Without hard links no draft keeps the inode of a lock that somebody removed, and a live git's
+# lock may get it; not within this time.
 _SAME_TIME_SECONDS = 60
 
 

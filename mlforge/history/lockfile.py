@@ -2,7 +2,8 @@
 
 git takes `<file>.lock` by creating it, writes the new content into it and renames it over the
 file. Here a draft with a private name is linked to the lock's name instead: so the inode is
-known, and can be written down, before the lock is taken.
+known, and can be written down, before the lock is taken. The draft stays until the lock has
+ended: nobody else's file can get an inode that still has a name.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ def take(draft: Path, path: Path, *, timeout_seconds: float) -> None:
                 hint=f"run it again when that has ended; if no git process runs: rm {lock}",
             )
         time.sleep(random.uniform(0.005, 0.05))
-    draft.unlink()
 
 
 def _linked(draft: Path, lock: Path) -> bool:
@@ -60,7 +60,6 @@ def _moved(draft: Path, lock: Path) -> bool:
     except FileExistsError:
         return False
     os.replace(draft, lock)
-    draft.touch()
     return True
 
 

@@ -169,9 +169,10 @@ def test_a_live_writers_lock_is_not_taken_for_a_dead_ones(shop: Git) -> None:
 def test_a_foreign_lock_beside_a_dead_lease_is_left_alone(before: Git) -> None:
     assert run_until(before.root, at_the_index) == 0
     lock = before.root / ".git/index.lock"
+    ours = lock.stat().st_ino
     lock.unlink()
-    (before.root / "takes-the-freed-inode").touch()
     lock.write_text("git's own")
+    assert lock.stat().st_ino != ours
     open_repository(before.root, lock_seconds=0)
     assert lock.read_text() == "git's own"
     lock.unlink()
