@@ -97,6 +97,10 @@ class History(Protocol):
         """The sorted names in a folder; none if there is no such folder."""
         ...
 
+    def differing(self, old: CommitId, new: CommitId, folder: str) -> tuple[str, ...]:
+        """The sorted names that a folder has in one of two commits only, or with other content."""
+        ...
+
     def events(self, folder: str, *, tip: CommitId | None = None) -> tuple[PathEvent, ...]:
         """Every change below a folder that the tip reaches, children before parents, then newest.
 

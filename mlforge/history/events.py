@@ -24,10 +24,12 @@ from mlforge.history.changes import changed
 from mlforge.history.faults import reading
 from mlforge.history.layout import Layout
 from mlforge.history.refs import peel, tips
-from mlforge.history.tree import folder_at, load
+from mlforge.history.tree import Trees, load
 from mlforge.ids import CommitId
 
 WAIT_SECONDS = 5.0
+# A command asks about HEAD, about all refs, or about both.
+_KEPT_ANSWERS = 2
 
 _FORMAT = 1
 _TABLES = {
@@ -39,29 +41,66 @@ _TABLES = {
 }
 
 
-def events(repo: Repo, layout: Layout, folder: str, tip: CommitId | None) -> tuple[PathEvent, ...]:
-    """Newest first. The index is built, brought up to date or, if it is broken, made anew."""
-    starts = frozenset([ObjectID(tip.hex.encode())]) if tip else tips(repo)
-    path = layout.cache / f"history-{sha256(folder.encode()).hexdigest()[:16]}.db"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return _answer(repo, layout, folder, starts, str(path))
-    except (sqlite3.OperationalError, OSError):
-        # Locked for long, read-only or full: the answer does not depend on the index.
-        return _answer(repo, layout, folder, starts, ":memory:")
-    except sqlite3.DatabaseError:
-        path.unlink(missing_ok=True)
-        return _answer(repo, layout, folder, starts, ":memory:")
+class Events:
+    """The answers about one repository; the last ones are kept for who asks again."""
+
+    def __init__(self, repo: Repo, trees: Trees, layout: Layout) -> None:
+        self._repo = repo
+        self._trees = trees
+        self._layout = layout
+        self._kept: dict[tuple[object, ...], tuple[PathEvent, ...]] = {}
+
+    def of(self, folder: str, tip: CommitId | None) -> tuple[PathEvent, ...]:
+        """Newest first. The index is built, brought up to date or, if it is broken, made anew."""
+        starts = frozenset([ObjectID(tip.hex.encode())]) if tip else tips(self._repo)
+        edge = _Edge.of(self._layout)
+        key = (folder, starts, edge)
+        if key not in self._kept:
+            if len(self._kept) >= _KEPT_ANSWERS:
+                self._kept.clear()
+            self._kept[key] = self._found(folder, starts, edge)
+        return self._kept[key]
+
+    def _found(
+        self, folder: str, starts: frozenset[ObjectID], edge: _Edge
+    ) -> tuple[PathEvent, ...]:
+        name = f"history-{sha256(folder.encode()).hexdigest()[:16]}.db"
+        path = self._layout.cache / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return self._answer(folder, starts, edge, str(path))
+        except (sqlite3.OperationalError, OSError):
+            # Locked for long, read-only or full: the answer does not depend on the index.
+            return self._answer(folder, starts, edge, ":memory:")
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)
+            return self._answer(folder, starts, edge, ":memory:")
+
+    def _answer(
+        self, folder: str, starts: frozenset[ObjectID], edge: _Edge, database: str
+    ) -> tuple[PathEvent, ...]:
+        with closing(
+            sqlite3.connect(database, timeout=WAIT_SECONDS, isolation_level=None)
+        ) as connection:
+            return _Index(connection, self._repo, self._trees, edge, folder).answer(starts)
 
 
-def _answer(
-    repo: Repo, layout: Layout, folder: str, starts: frozenset[ObjectID], database: str
-) -> tuple[PathEvent, ...]:
-    with closing(
-        sqlite3.connect(database, timeout=WAIT_SECONDS, isolation_level=None)
-    ) as connection:
-        index = _Index(connection, repo, layout, folder)
-        return index.answer(starts)
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What git reads parents by, apart from commits: where a shallow clone ends, and grafts."""
+
+    shallow: tuple[bytes, ...]
+    grafts: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, layout: Layout) -> _Edge:
+        common = layout.common_dir
+        return cls(_lines(common / "shallow"), _lines(common / "info" / "grafts"))
+
+    @property
+    def text(self) -> str:
+        lines = [*sorted(frozenset(self.shallow)), b"", *self.grafts]
+        return b"\n".join(lines).decode("latin-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +124,31 @@ class _Index:
     """One folder's index, in one database."""
 
     def __init__(
-        self, connection: sqlite3.Connection, repo: Repo, layout: Layout, folder: str
+        self,
+        connection: sqlite3.Connection,
+        repo: Repo,
+        trees: Trees,
+        edge: _Edge,
+        folder: str,
     ) -> None:
         self._connection = connection
         self._repo = repo
+        self._trees = trees
         self._folder = folder
-        self._shallow = frozenset(_lines(layout.common_dir / "shallow"))
-        grafts = _lines(layout.common_dir / "info" / "grafts")
+        self._shallow = frozenset(edge.shallow)
         with reading("info/grafts"):
-            self._grafts = parse_graftpoints(grafts)
-        self._origin = b"\n".join([*sorted(self._shallow), b"", *grafts]).decode("latin-1")
+            self._grafts = parse_graftpoints(edge.grafts)
+        self._origin = edge.text
         self._folders: dict[ObjectID, ObjectID | None] = {}
         self._changers: dict[str, _Changer] = {}
 
     def answer(self, starts: frozenset[ObjectID]) -> tuple[PathEvent, ...]:
         self._prepare()
-        self._load_changers()
         known = {oid for oid in starts if self._known(oid)}
         peeled = {peel(self._repo, oid) for oid in starts - known}
         unknown = {oid for oid in peeled if oid and not self._known(oid)}
+        # After what is known: another process may have indexed it a moment ago.
+        self._load_changers()
         if unknown:
             self._connection.execute("BEGIN IMMEDIATE")
             self._load_changers()
@@ -175,7 +220,7 @@ class _Index:
         near = self._nearest(before)
         # Against no parent everything is new.
         olds = olds or [None]
-        if folder not in olds and self._note(oid, changed(self._repo, folder, olds, self._folder)):
+        if folder not in olds and self._note(oid, changed(self._trees, folder, olds, self._folder)):
             self._add_changer(oid, near)
             near = frozenset([oid.decode()])
         self._connection.execute(
@@ -185,7 +230,7 @@ class _Index:
 
     def _folder_in(self, tree: ObjectID) -> ObjectID | None:
         if tree not in self._folders:
-            self._folders[tree] = folder_at(self._repo, tree, self._folder)
+            self._folders[tree] = self._trees.folder_at(tree, self._folder)
         return self._folders[tree]
 
     def _note(self, oid: ObjectID, found: Iterable[tuple[str, ObjectID | None]]) -> bool:

@@ -50,11 +50,11 @@ def sign(role: Role, config: StackedConfig, env: Mapping[str, str], now: datetim
     name = _first(env.get(prefix + "NAME"), config, role, "name")
     address = _first(env.get(prefix + "EMAIL"), config, role, "email") or _clean(env.get("EMAIL"))
     if not name or not address:
-        missing = " and ".join(
+        missing = " and no ".join(
             key for key, value in (("user.name", name), ("user.email", address)) if not value
         )
         raise IdentityMissing(
-            f"git does not know who commits: {missing} is not set",
+            f"git does not know who commits: there is no {missing}",
             hint='git config user.name "Your Name" && git config user.email you@example.com',
         )
     when = _date(prefix + "DATE", env) or now

@@ -21,7 +21,7 @@ from mlforge.history.faults import reading
 from mlforge.history.index import is_whole
 from mlforge.history.layout import Layout
 from mlforge.history.lockfile import lock_of, replace, write_file
-from mlforge.history.tree import file_at, load
+from mlforge.history.tree import Trees, load
 
 # Without hard links no draft keeps the inode of a lock that somebody removed, and a live git's
 # lock may get it; not within this time.
@@ -119,8 +119,8 @@ def _is_published(repo: Repo, layout: Layout, git_dir: Path, lease: Lease) -> bo
         return False
     if head == lease.commit.encode():
         return True
-    tree = load(repo, head, Commit).tree
+    tree, trees = load(repo, head, Commit).tree, Trees(repo)
     return all(
-        (file_at(repo, tree, path) or b"").decode() == (blob or "")
+        (trees.file_at(tree, path) or b"").decode() == (blob or "")
         for path, blob in lease.entries.items()
     )

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from dulwich.errors import NotGitRepository
-from dulwich.objects import Blob, Commit, ObjectID, Tree
+from dulwich.objects import Blob, Commit, ObjectID
 from dulwich.refs import DiskRefsContainer
 from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
 
 from mlforge.errors import NoRepository, RepositoryLocked, RepositoryUnsupported
 from mlforge.history.base import Change, Head, History, PathEvent
-from mlforge.history.events import events
+from mlforge.history.events import Events
 from mlforge.history.faults import reading, storing
 from mlforge.history.layout import Layout
 from mlforge.history.refs import branch_name, disk_refs, head_of
 from mlforge.history.revision import resolve
-from mlforge.history.tree import file_at, folder_at, load
+from mlforge.history.tree import Entry, Trees, load
 from mlforge.history.worktree import differs
 from mlforge.history.writer import LOCK_SECONDS, Writer
 from mlforge.history.writers import WriterLock
 from mlforge.ids import CommitId
+
+# Commits whose tree is remembered; a command asks about a few.
+_KEPT_COMMITS = 1024
 
 
 def open_repository(path: Path, *, lock_seconds: float = LOCK_SECONDS) -> History:
@@ -80,7 +83,10 @@ class GitHistory:
 
     def __init__(self, repo: Repo, lock_seconds: float) -> None:
         self._repo = repo
+        self._trees = Trees(repo)
+        self._tree_ids = dict[CommitId, ObjectID]()
         self._layout = Layout.of(repo)
+        self._events = Events(repo, self._trees, self._layout)
         self._writers = WriterLock(self._layout.writer_lock)
         self._writer = Writer(repo, self._layout, lock_seconds)
         # Packs stay open for the next read; who drops the object need not close it.
@@ -106,17 +112,18 @@ class GitHistory:
         return _commit_id(resolve(self._repo, revision))
 
     def read(self, commit: CommitId, path: str) -> bytes | None:
-        blob = file_at(self._repo, self._tree(commit), path)
+        blob = self._trees.file_at(self._tree(commit), path)
         return self.read_blob(blob.decode()) if blob else None
 
     def list(self, commit: CommitId, folder: str) -> tuple[str, ...]:
-        tree = folder_at(self._repo, self._tree(commit), folder)
-        if tree is None:
-            return ()
-        return tuple(sorted(os.fsdecode(name) for name in load(self._repo, tree, Tree)))
+        return _sorted_names(self._folder(commit, folder))
+
+    def differing(self, old: CommitId, new: CommitId, folder: str) -> tuple[str, ...]:
+        before, after = self._folder(old, folder), self._folder(new, folder)
+        return _sorted_names({name for name, _ in before.items() ^ after.items()})
 
     def events(self, folder: str, *, tip: CommitId | None = None) -> tuple[PathEvent, ...]:
-        return events(self._repo, self._layout, folder, tip)
+        return self._events.of(folder, tip)
 
     def read_blob(self, blob: str) -> bytes:
         return load(self._repo, blob.encode(), Blob).data
@@ -128,7 +135,9 @@ class GitHistory:
     def differs(self, paths: Sequence[str]) -> tuple[str, ...]:
         head = self.head().commit
         tree = self._tree(head) if head else None
-        return tuple(path for path in paths if differs(self._repo, self.root, tree, path))
+        return tuple(
+            path for path in paths if differs(self._repo, self._trees, self.root, tree, path)
+        )
 
     def check_ready(self) -> None:
         self._writer.check_ready()
@@ -164,7 +173,19 @@ class GitHistory:
             return
 
     def _tree(self, commit: CommitId) -> ObjectID:
-        return ObjectID(load(self._repo, commit.hex.encode(), Commit).tree)
+        if commit not in self._tree_ids:
+            if len(self._tree_ids) >= _KEPT_COMMITS:
+                self._tree_ids.clear()
+            oid = ObjectID(load(self._repo, commit.hex.encode(), Commit).tree)
+            self._tree_ids[commit] = oid
+        return self._tree_ids[commit]
+
+    def _folder(self, commit: CommitId, folder: str) -> Mapping[bytes, Entry]:
+        return self._trees.entries(self._trees.folder_at(self._tree(commit), folder))
+
+
+def _sorted_names(names: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(sorted(map(os.fsdecode, names)))
 
 
 def _commit_id(oid: ObjectID) -> CommitId:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from dulwich.object_store import DiskObjectStore
@@ -36,29 +37,55 @@ def load_any(repo: Repo, oid: bytes) -> ShaFile:
         return repo.object_store[ObjectID(oid)]
 
 
-def entry_at(repo: Repo, tree: bytes, path: str) -> tuple[int, ObjectID] | None:
-    """Mode and id of what a tree holds at a path; the empty path is the tree itself."""
-    mode, oid = stat.S_IFDIR, ObjectID(tree)
-    for name in path.encode().split(b"/") if path else []:
-        if not stat.S_ISDIR(mode):
-            return None
-        folder = load(repo, oid, Tree)
-        if name not in folder:
-            return None
-        mode, oid = folder[name]
-    return mode, oid
+Entry = tuple[int, ObjectID]
+
+# Entries of parsed trees that are kept: some 20 MB, a hundred times a store of 1,000 features.
+_KEPT_ENTRIES = 1 << 17
+_NO_ENTRIES: Mapping[bytes, Entry] = MappingProxyType({})
 
 
-def folder_at(repo: Repo, tree: bytes, path: str) -> ObjectID | None:
-    """The id of a folder, None if the path is absent or something else."""
-    entry = entry_at(repo, tree, path)
-    return entry[1] if entry and stat.S_ISDIR(entry[0]) else None
+class Trees:
+    """A repository's trees, read by path. The last ones are kept parsed: they never change."""
 
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self._kept: dict[bytes, Mapping[bytes, Entry]] = {}
+        self._count = 0
 
-def file_at(repo: Repo, tree: bytes, path: str) -> ObjectID | None:
-    """The blob of a regular file, None if the path is absent, a symlink or something else."""
-    entry = entry_at(repo, tree, path)
-    return entry[1] if entry and stat.S_ISREG(entry[0]) else None
+    def entries(self, tree: bytes | None) -> Mapping[bytes, Entry]:
+        """Mode and id of all that a tree holds, by name; nothing for no tree."""
+        if tree is None:
+            return _NO_ENTRIES
+        found = self._kept.pop(tree, None)
+        if found is None:
+            parsed = load(self._repo, tree, Tree)
+            found = {name: parsed[name] for name in parsed}
+            self._count += len(found) + 1
+        # The end of the dict is what was used last.
+        self._kept[tree] = found
+        while self._count > _KEPT_ENTRIES and len(self._kept) > 1:
+            oldest = next(iter(self._kept))
+            self._count -= len(self._kept.pop(oldest)) + 1
+        return found
+
+    def entry_at(self, tree: bytes, path: str) -> Entry | None:
+        """Mode and id of what a tree holds at a path; the empty path is the tree itself."""
+        entry: Entry | None = (stat.S_IFDIR, ObjectID(tree))
+        for name in path.encode().split(b"/") if path else []:
+            if entry is None or not stat.S_ISDIR(entry[0]):
+                return None
+            entry = self.entries(entry[1]).get(name)
+        return entry
+
+    def folder_at(self, tree: bytes, path: str) -> ObjectID | None:
+        """The id of a folder, None if the path is absent or something else."""
+        entry = self.entry_at(tree, path)
+        return entry[1] if entry and stat.S_ISDIR(entry[0]) else None
+
+    def file_at(self, tree: bytes, path: str) -> ObjectID | None:
+        """The blob of a regular file, None if the path is absent, a symlink or something else."""
+        entry = self.entry_at(tree, path)
+        return entry[1] if entry and stat.S_ISREG(entry[0]) else None
 
 
 def check_path(path: str) -> bytes:

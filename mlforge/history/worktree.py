@@ -10,15 +10,15 @@ from dulwich.objects import Blob
 from dulwich.repo import Repo
 
 from mlforge.history.faults import reading
-from mlforge.history.tree import check_path, entry_at, name_of
+from mlforge.history.tree import Trees, check_path, name_of
 
 
-def differs(repo: Repo, root: Path, tree: bytes | None, path: str) -> bool:
+def differs(repo: Repo, trees: Trees, root: Path, tree: bytes | None, path: str) -> bool:
     """Whether a file is changed, new or missing; line endings and filters count as git's do."""
     check_path(path)
     with reading(path):
         found = _blob(root / path)
-    held = entry_at(repo, tree, path) if tree else None
+    held = trees.entry_at(tree, path) if tree else None
     if found is None or held is None:
         return found is not None or held is not None
     mode, blob = found

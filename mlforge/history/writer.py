@@ -181,11 +181,24 @@ class Writer:
         for ref in dict.fromkeys((move.ref, HEADREF)):
             log_move(self.repo, config, ref, move.old, move.new, move.entry)
         replace(path)
-        if read_ref(self.repo, move.ref) != move.new:
+        if not self._is_in(move, read_ref(self.repo, move.ref)):
             raise HeadMoved(
                 f"{os.fsdecode(move.ref)} was moved away from the new commit {move.new.decode()}",
                 hint="git reflog",
             )
+
+    def _is_in(self, move: Move, tip: ObjectID | None) -> bool:
+        """Whether a ref has the new commit: it may have been committed upon already."""
+        shallow, seen = self.repo.get_shallow(), {move.old}
+        todo = [tip] if tip else []
+        while todo:
+            oid = todo.pop()
+            if oid == move.new:
+                return True
+            if oid not in seen:
+                seen.add(oid)
+                todo += [] if oid in shallow else load(self.repo, oid, Commit).parents
+        return False
 
 
 def refuse_operations(layout: Layout) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -233,6 +236,62 @@ def test_a_moved_head_is_noticed_and_nothing_changes(shop: Git, history: History
         history.commit(Change({MANIFEST: b"1\n"}, frozenset(), "m"), parent=None, now=NOW)
     assert (shop("rev-parse", "HEAD"), shop("ls-files", "-s"), shop("reflog")) == before
     assert not list((shop.root / ".git").rglob("*.lock"))
+
+
+def test_a_commit_on_top_in_the_same_instant_leaves_ours_published(shop: Git) -> None:
+    """The user's git, with an index of its own, commits between our swap and our look at it."""
+
+    def user_commits() -> None:
+        index = {"GIT_INDEX_FILE": str(shop.root / ".git/mlforge/other-index")}
+        for words in ("read-tree HEAD", "commit -q --allow-empty -m user"):
+            subprocess.run(["git", *words.split()], cwd=shop.root, env=os.environ | index)
+
+    assert _commit_with_a_guest(shop, user_commits) == "made"
+    assert shop("log", "--format=%s", "-3").split("\n")[:3] == ["user", "mlforge: b", "begin"]
+    assert shop("show", f"HEAD:{MANIFEST}") == "{}\n"
+    assert shop("diff", "--cached", "--name-only") == ""
+    shop.fsck()
+
+
+def test_a_branch_that_is_reset_in_the_same_instant_is_told(shop: Git) -> None:
+    begin = shop("rev-parse", "HEAD").strip()
+    assert _commit_with_a_guest(shop, lambda: shop("update-ref", "HEAD", begin)) == "moved"
+    assert shop("rev-parse", "HEAD").strip() == begin
+    assert shop("diff", "--cached", "--name-only") == ""
+    assert not list((shop.root / ".git").rglob("*.lock"))
+
+
+def _commit_with_a_guest(shop: Git, guest: Callable[[], object]) -> str:
+    """Commit in a child; the guest comes right after the ref's rename. How it ended."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        states = iter(["before", "renamed", "done"])
+        state = next(states)
+
+        def watch(event: str, args: tuple[object, ...]) -> None:
+            nonlocal state
+            if state == "before" and event == "os.rename" and str(args[1]).endswith("heads/main"):
+                state = next(states)
+            elif state == "renamed" and event == "open":
+                state = next(states)
+                guest()
+
+        try:
+            sys.addaudithook(watch)
+            history = open_repository(shop.root)
+            change = Change({MANIFEST: b"{}\n"}, frozenset(), "mlforge: b")
+            shop.write(MANIFEST, "{}\n")
+            history.commit(change, parent=history.head().commit, now=NOW)
+            os.write(writer, b"made" if state == "done" else b"nobody came")
+        except HeadMoved:
+            os.write(writer, b"moved")
+        finally:
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with open(reader) as pipe:
+        return pipe.read()
 
 
 def test_a_symlinked_store_is_refused_not_followed(shop: Git, history: History) -> None:

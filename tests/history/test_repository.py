@@ -118,6 +118,35 @@ def test_files_and_folders_are_read_from_a_commit(shop: Git, history: History) -
     assert history.read(history.resolve("HEAD~"), "folder/a") is None
 
 
+def test_what_differs_between_two_folders_is_told_by_name(shop: Git, history: History) -> None:
+    old = CommitId(shop.commit("store/same/1/x", "x\n"))
+    shop.write("store/gone/x", "x\n")
+    shop("add", ".")
+    before = CommitId(shop.commit("store/b/deep/er/x", "1\n"))
+    shop("rm", "-rq", "store/gone")
+    after = CommitId(shop.commit("store/b/deep/er/x", "2\n"))
+    shop.write("store/a", "a\n")
+    shop("add", ".")
+    last = CommitId(shop.commit("README.md", "elsewhere\n"))
+    assert history.differing(before, after, "store") == ("b", "gone")
+    assert history.differing(before, last, "store") == ("a", "b", "gone")
+    assert history.differing(after, after, "store") == ()
+    assert history.differing(last, old, "store") == ("a", "b")
+    assert history.differing(before, last, "store/same") == ()
+    assert history.differing(before, last, "none") == ()
+
+
+def test_trees_that_are_dropped_are_read_again(
+    shop: Git, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlforge.history.tree._KEPT_ENTRIES", 3)
+    commits = [CommitId(shop.commit(f"a/b/{name}", f"{name}\n")) for name in "xyz"]
+    for _ in range(2):
+        for count, commit in enumerate(commits, 1):
+            assert history.list(commit, "a/b") == ("x", "y", "z")[:count]
+            assert history.read(commit, "a/b/x") == b"x\n"
+
+
 def test_reading_goes_on_after_git_gc(shop: Git, history: History) -> None:
     head = history.resolve("HEAD")
     shop("gc", "-q", "--prune=now")
