@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlforge.errors import InvalidTimes, UnsupportedType
 from mlforge.schema import Column, Schema
 from mlforge.types import DataType, TypeKind
+
+
+class ArrowFrame(Protocol):
+    """Any frame that speaks Arrow: polars, pandas 2.2 and later, pyarrow, duckdb."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
 
 _TO_ARROW = {
     TypeKind.BOOL: pa.bool_(),

@@ -1,4 +1,4 @@
-"""Config: where a project is and what `mlforge.toml` says of it."""
+"""Config: where a project is, and its settings from flags, variables and `mlforge.toml`."""
 
 from __future__ import annotations
 
@@ -6,35 +6,54 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlforge.errors import InvalidConfig, NoProject, did_you_mean
+from mlforge.errors import InvalidConfig, NoProject, ProfileNotFound, did_you_mean
+from mlforge.logger import logger
+from mlforge.settings import (
+    ANY,
+    COMMITS,
+    DEFAULT_DEFINITIONS,
+    DEFAULT_PROFILE,
+    DEFAULT_STORE,
+    DEFINITIONS,
+    PROFILE,
+    PROJECT_NAME,
+    REQUIRES_CLEAN,
+    STORE_KIND,
+    STORE_OBJECTS,
+    STORE_PATH,
+    Mistake,
+    Place,
+    Setting,
+    lines_of,
+    mistakes_in,
+)
 
 FILE_NAME = "mlforge.toml"
+_LARGEST = 1 << 20
 # ${NAME} and ${NAME:-default}
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-DEFAULT_DEFINITIONS = "features"
-DEFAULT_STORE = "feature_store"
-
-# Every key that is understood, by its table.
-_KEYS = {
-    "project": ("name", "definitions"),
-    "offline_store": ("kind", "path"),
-    "git": ("require_clean",),
-}
-_STORE = "profiles.default.offline_store"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A project: its root folder, name, definitions and the folder of its feature store."""
+    """A project: its root folder, name, definitions and the folder of its feature store.
+
+    `objects_path` is None where git keeps its own. `is_profile_named`: by a flag or a variable.
+    """
 
     root: Path
     name: str
     definitions: str
     store_path: Path
     requires_clean: bool = False
+    objects_path: Path | None = None
+    commits: bool = True
+    profile: str = DEFAULT_PROFILE
+    is_profile_named: bool = False
 
 
 def project_root(start: Path) -> Path | None:
@@ -45,18 +64,24 @@ def project_root(start: Path) -> Path | None:
     return None
 
 
-def find_config(start: Path) -> Config:
+def find_config(
+    start: Path, profile: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Config:
     """The project at or above `start`; a folder with `features.py` needs no configuration.
 
-    Raises NoProject, InvalidConfig.
+    `profile` goes before MLFORGE_PROFILE, a variable before the file, the file before defaults.
+    Raises NoProject, InvalidConfig, ProfileNotFound.
     """
     root = project_root(start) or _bare_root(start)
     if root is None:
         raise NoProject(
             f"no mlforge project is at or above {start}",
-            hint="write features.py here, or mlforge.toml with a [project] table",
+            cause="neither mlforge.toml nor features.py is there",
+            hint="mlforge init shop",
         )
-    return _parse(root, _table_of(root) or {})
+    config = _Reading(root, _table_of(root) or {}, environ).config(profile)
+    logger.info("project %s, profile %s, store %s", root, config.profile, config.store_path)
+    return config
 
 
 def _bare_root(start: Path) -> Path | None:
@@ -112,75 +137,129 @@ def _load(path: Path) -> dict[str, object]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         raise InvalidConfig(f"{path} cannot be read", cause=error.strerror) from error
+    if len(data) > _LARGEST:
+        raise InvalidConfig(f"{path} is larger than {_LARGEST:,} bytes")
+    return data
 
 
-def _parse(root: Path, table: Mapping[str, object]) -> Config:
-    problems: list[str] = []
-    _check_keys("", table, ("project", "profiles", "git"), problems)
-    project = _subtable("project", table, problems)
-    _check_keys("project", project, _KEYS["project"], problems)
-    profiles = _subtable("profiles", table, problems)
-    _check_keys("profiles", profiles, ("default",), problems)
-    default = _subtable("profiles.default", profiles, problems)
-    _check_keys("profiles.default", default, ("offline_store",), problems)
-    store = _subtable(_STORE, default, problems)
-    _check_keys(_STORE, store, _KEYS["offline_store"], problems)
-    if store.get("kind", "local") != "local":
-        problems.append(f"{_STORE}.kind: {store['kind']!r} is not 'local'")
-    git = _subtable("git", table, problems)
-    _check_keys("git", git, _KEYS["git"], problems)
-    path = Path(_text(f"{_STORE}.path", store, DEFAULT_STORE, problems))
-    config = Config(
-        root=root,
-        name=_text("project.name", project, root.name, problems),
-        definitions=_text("project.definitions", project, DEFAULT_DEFINITIONS, problems),
-        store_path=root / path.expanduser(),
-        requires_clean=_flag("git.require_clean", git, problems),
-    )
-    if problems:
-        raise InvalidConfig(f"{_file_of(root)}: " + "; ".join(problems))
-    return config
+@dataclass(slots=True)
+class _Reading:
+    """A file's table on its way to a Config; mistakes are gathered."""
 
+    root: Path
+    table: Mapping[str, object]
+    environ: Mapping[str, str]
+    mistakes: list[Mistake] = field(default_factory=list)
+    profile: str = DEFAULT_PROFILE
 
-def _check_keys(
-    where: str, table: Mapping[str, object], known: tuple[str, ...], problems: list[str]
-) -> None:
-    for key in table:
-        if key not in known:
-            name = f"{where}.{key}" if where else key
-            hint = did_you_mean(key, known)
-            problems.append(f"{name} is not a setting" + (f" ({hint})" if hint else ""))
+    def config(self, named: str | None) -> Config:
+        self.mistakes += mistakes_in(self.table)
+        named = named or self.environ.get(PROFILE.variable)
+        self.profile = named or self._text(PROFILE) or DEFAULT_PROFILE
+        self._check_profile(is_named=named is not None)
+        kind = self._text(STORE_KIND)
+        # What the file says outright has been looked at, in all profiles.
+        if kind not in (None, *STORE_KIND.choices, self._value(STORE_KIND)):
+            self._refuse(STORE_KIND, f"{kind!r} is not 'local'")
+        objects = self._text(STORE_OBJECTS)
+        config = Config(
+            root=self.root,
+            name=self._text(PROJECT_NAME) or self.root.name,
+            definitions=self._text(DEFINITIONS) or DEFAULT_DEFINITIONS,
+            store_path=self._path(self._text(STORE_PATH) or DEFAULT_STORE),
+            requires_clean=self._flag(REQUIRES_CLEAN, False),
+            objects_path=self._path(objects) if objects else None,
+            commits=self._flag(COMMITS, True),
+            profile=self.profile,
+            is_profile_named=named is not None,
+        )
+        self._raise()
+        return config
 
+    def _check_profile(self, *, is_named: bool) -> None:
+        profiles = self.table.get("profiles", {})
+        known = {DEFAULT_PROFILE, *(profiles if isinstance(profiles, dict) else ())}
+        if self.profile in known:
+            return
+        hint = did_you_mean(self.profile, known)
+        if is_named:
+            self._raise()
+            raise ProfileNotFound(f"no profile is called {self.profile}", hint=hint)
+        self._refuse(PROFILE, f"no profile is called {self.profile} ({hint})")
 
-def _subtable(name: str, table: Mapping[str, object], problems: list[str]) -> Mapping[str, object]:
-    value = table.get(name.rpartition(".")[2], {})
-    if isinstance(value, dict):
+    def _path(self, text: str) -> Path:
+        return self.root / Path(text).expanduser()
+
+    def _text(self, setting: Setting) -> str | None:
+        """The expanded value; None: the default's."""
+        given = self.environ.get(setting.variable)
+        if given:
+            return given
+        value = self._value(setting)
+        if not isinstance(value, str) or not value:
+            return None
+        if "${" in _VARIABLE.sub("", value):
+            self._refuse(setting, "write ${NAME} or ${NAME:-default}")
+            return None
+        expanded = _VARIABLE.sub(lambda match: self._expanded(setting, match), value)
+        if not expanded:
+            self._refuse(setting, f"{value!r} is empty")
+        return expanded
+
+    def _expanded(self, setting: Setting, match: re.Match[str]) -> str:
+        value = self.environ.get(match[1]) or match[2]
+        if value is None:
+            self._refuse(setting, f"the variable {match[1]} is not set")
+        # What is missing has been told; it is not empty, too.
+        return match[0] if value is None else value
+
+    def _flag(self, setting: Setting, default: bool) -> bool:
+        given = self.environ.get(setting.variable)
+        if given:
+            if given.lower() not in _FLAGS:
+                text = f"{setting.variable}: {given!r} is not true or false"
+                self.mistakes.append(Mistake((), text))
+            return _FLAGS.get(given.lower(), default)
+        value = self._value(setting)
+        return value if isinstance(value, bool) else default
+
+    def _value(self, setting: Setting) -> object:
+        value: object = self.table
+        for key in self._place(setting):
+            value = value.get(key) if isinstance(value, dict) else None
         return value
-    problems.append(f"{name} is not a table")
-    return {}
+
+    def _place(self, setting: Setting) -> Place:
+        return tuple(self.profile if key == ANY else key for key in setting.place)
+
+    def _refuse(self, setting: Setting, text: str) -> None:
+        place = self._place(setting)
+        self.mistakes.append(Mistake(place, f"{'.'.join(place)}: {text}"))
+
+    def _raise(self) -> None:
+        if not self.mistakes:
+            return
+        file = _file_of(self.root)
+        count = "1 mistake" if len(self.mistakes) == 1 else f"{len(self.mistakes)} mistakes"
+        told = sorted(_told(file, self.mistakes))
+        raise InvalidConfig(
+            f"{count} in the configuration\n  " + "\n  ".join(text for _, text in told),
+            hint="mlforge explain MLF0901",
+        )
 
 
-def _text(name: str, table: Mapping[str, object], default: str, problems: list[str]) -> str:
-    value = table.get(name.rpartition(".")[2], default)
-    if not isinstance(value, str) or not value:
-        problems.append(f"{name}: {value!r} is not text")
-        return default
-    return _VARIABLE.sub(lambda match: _expanded(name, match, problems), value)
-
-
-def _expanded(name: str, match: re.Match[str], problems: list[str]) -> str:
-    value = os.environ.get(match[1]) or match[2]
-    if value is None:
-        problems.append(f"{name}: the variable {match[1]} is not set")
-    return value or ""
-
-
-def _flag(name: str, table: Mapping[str, object], problems: list[str]) -> bool:
-    value = table.get(name.rpartition(".")[2], False)
-    if isinstance(value, bool):
-        return value
-    problems.append(f"{name}: {value!r} is not true or false")
-    return False
+def _told(file: Path, mistakes: list[Mistake]) -> list[tuple[int, str]]:
+    """Each with the line of its key, or of the nearest table around it."""
+    prefix = () if file.name == FILE_NAME else ("tool", "mlforge")
+    lines = lines_of(_read(file).decode("utf-8", "replace")) if file.is_file() else {}
+    told = []
+    for mistake in mistakes:
+        place = (*prefix, *mistake.place)
+        nearest = next((place[:n] for n in range(len(place), 0, -1) if place[:n] in lines), None)
+        number = lines[nearest] if nearest and mistake.place else 0
+        told.append((number, f"{file}:{number}: {mistake.text}" if number else mistake.text))
+    return told

@@ -8,16 +8,32 @@
       Corrupt        exit 5   bytes are not what they were
       Unavailable    exit 6   a disk, server or package cannot be reached
 
-Exit 0 is success, 130 is Ctrl-C. Codes are append-only: MLF01.. declaration, 02.. reference and
-name, 03.. source and data, 04.. build, 05.. join, 06.. history, 07.. objects, 08.. online,
-09.. configuration. A class's docstring says what its code means.
+Exit 0 is success, 130 Ctrl-C, 141 a pipe that its reader has closed. Codes are append-only: MLF01..
+declaration, 02.. reference and name, 03.. source and data, 04.. build, 05.. join, 06.. history,
+07.. objects, 08.. online, 09.. configuration. A class's docstring says what its code means.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from mlforge.flows.report import BuildReport
+
+# user:password@ of a URL, and secrets among its parameters.
+_SECRET = re.compile(
+    r"(?<=://)[^\s/'\"]+@|"
+    r"(?<=[?&;])(password|passwd|pwd|token|secret|key|signature|sig)=[^&\s'\"]+",
+    re.IGNORECASE,
+)
+
+
+def redacted(text: str) -> str:
+    """Text without the credentials of its URLs."""
+    return _SECRET.sub(lambda found: f"{found[1]}=***" if found[1] else "***@", text)
 
 
 class MlforgeError(Exception):
@@ -27,10 +43,10 @@ class MlforgeError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, cause: str | None = None, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.cause = cause
-        self.hint = hint
+        super().__init__(redacted(message))
+        self.message = redacted(message)
+        self.cause = None if cause is None else redacted(cause)
+        self.hint = None if hint is None else redacted(hint)
 
     def __str__(self) -> str:
         lines = [self.message]
@@ -242,7 +258,7 @@ class BuildFailed(CheckFailed):
 
     code = "MLF0401"
 
-    def __init__(self, message: str, *, report: object, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, report: BuildReport, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.report = report
 
@@ -358,7 +374,8 @@ class NaiveTimes(InvalidInput):
 class NoRepository(NotFound):
     """Writing needs a git repository, and there is none at or above the store.
 
-    `git init` makes one; all of a repository's history and numbers live in it.
+    `git init` makes one; all of a repository's history and numbers live in it. `mlforge init shop`
+    makes one with a project in it.
     """
 
     code = "MLF0601"
@@ -375,7 +392,7 @@ class RevisionNotFound(NotFound):
 
 
 class IdentityMissing(Conflict):
-    """git does not know who commits: user.name or user.email is not set.
+    """git does not know who commits: there is no user.name or no user.email.
 
     `git config user.name "Your Name"` and `git config user.email you@example.com`.
     """
@@ -477,6 +494,16 @@ class DefinitionsUncommitted(Conflict):
     code = "MLF0613"
 
 
+class FolderOccupied(Conflict):
+    """A new project would have to replace what is in its folder; nothing was written.
+
+    Name another folder: `mlforge init shop`. In a git repository `mlforge init` adds its files
+    beside what is there, if none of them is there yet.
+    """
+
+    code = "MLF0614"
+
+
 # -- 07 objects -------------------------------------------------------------------------------
 
 
@@ -564,7 +591,7 @@ class NoProject(NotFound):
     """No project is at or above the current folder.
 
     Go into the project's folder, or name it with `-C`. A folder with `mlforge.toml` or
-    `features.py` is one.
+    `features.py` is one; `mlforge init shop` makes one.
     """
 
     code = "MLF0903"
@@ -577,6 +604,15 @@ class ExtraMissing(Unavailable):
     """
 
     code = "MLF0904"
+
+
+class ProfileNotFound(NotFound):
+    """The configuration has no profile of this name.
+
+    `[profiles.NAME.offline_store]` in `mlforge.toml` makes one; `default` is always there.
+    """
+
+    code = "MLF0905"
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from mlforge.canonical import Plain, decode, encode_lines
 from mlforge.errors import FormatUnknown, MlforgeError, ProfileCorrupt
@@ -30,6 +30,17 @@ class ColumnProfile:
     min: str | None
     max: str | None
     mean: str | None
+
+    def to_dict(self) -> dict[str, Plain]:
+        return {
+            "name": self.name,
+            "nulls": self.nulls,
+            "nans": self.nans,
+            "distinct": self.distinct,
+            "min": self.min,
+            "max": self.max,
+            "mean": self.mean,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,7 @@ class Profile:
             "distinct_keys": self.distinct_keys,
             "first_time": self.first_time,
             "last_time": self.last_time,
-            "columns": [asdict(column) for column in self.columns],
+            "columns": [column.to_dict() for column in self.columns],
         }
 
     @classmethod

@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 from mlforge.canonical import Plain
 from mlforge.ids import CommitId, ContentHash, ObjectId, Version
+from mlforge.notebook import Shown, Table
+from mlforge.times import human_age
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
-    """One feature at one version, by content."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Pin(Shown):
+    """One feature at one version, by content.
+
+    `objects`: the Parquet files, in row order. `commit` holds exactly it; None: it is a draft.
+    """
 
     feature: str
     version: Version
@@ -20,13 +25,28 @@ class Pin:
 
     @property
     def reference(self) -> str:
+        """`name@X.Y.Z`."""
         return f"{self.feature}@{self.version}"
 
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"Pin: {self.reference}", self.to_dict()),)
 
-@dataclass(frozen=True, slots=True)
-class FeatureMatch:
+    def to_dict(self) -> dict[str, Plain]:
+        """The half of an item of `features` in `mlforge train --json` that says which rows."""
+        return {
+            "name": self.feature,
+            "version": str(self.version),
+            "commit": None if self.commit is None else self.commit.hex,
+            "content_hash": str(self.content_hash),
+            "objects": [str(oid) for oid in self.objects],
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FeatureMatch(Shown):
     """How the spine's rows met one feature. Ages in microseconds, None where nothing matched.
 
+    `matched`: rows of the spine that found one. `columns`: what it added to them.
     `past_horizon`: matched rows after the feature's horizon, `furthest` by how much at most.
     `too_old`: rows that `max_age` took away.
     """
@@ -40,9 +60,25 @@ class FeatureMatch:
     furthest: int
     too_old: int
 
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"FeatureMatch: {self.pin.reference}", self.to_dict()),)
 
-@dataclass(frozen=True, slots=True)
-class Provenance:
+    def to_dict(self) -> dict[str, Plain]:
+        """An item of `features` in `mlforge train --json`."""
+        return {
+            **self.pin.to_dict(),
+            "columns": list(self.columns),
+            "matched": self.matched,
+            "median_age_us": self.median_age,
+            "oldest_age_us": self.oldest_age,
+            "past_horizon": self.past_horizon,
+            "furthest_us": self.furthest,
+            "too_old": self.too_old,
+        }
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Provenance(Shown):
     """A training set's origin: pins, rule, and the hash of what came out.
 
     `commit` None: pins were taken from the work tree alone. `is_dirty`: a head in the work tree
@@ -56,30 +92,38 @@ class Provenance:
     features: tuple[FeatureMatch, ...]
     content_hash: ContentHash
 
+    def _tables(self) -> tuple[Table, ...]:
+        commit = self.commit.short if self.commit else "none"
+        dirty = " (the work tree differs)" if self.is_dirty else ""
+        title = f"Provenance: {self.rows:,} rows, commit {commit}{dirty}"
+        columns = ("feature", "version", "commit", "columns", "matched", *_AGES)
+        rows = tuple(_row(match) for match in self.features)
+        content = Table(f"content {self.content_hash}", (), ())
+        return Table(title, columns, rows, frozenset({"columns", "matched", *_AGES})), content
+
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge train --json` prints, but for its `schema` and `output`."""
         return {
             "commit": None if self.commit is None else self.commit.hex,
             "dirty": self.is_dirty,
             "exact_matches": self.exact_matches,
             "rows": self.rows,
             "content_hash": str(self.content_hash),
-            "features": [_match_fields(match) for match in self.features],
+            "features": [match.to_dict() for match in self.features],
         }
 
 
-def _match_fields(match: FeatureMatch) -> dict[str, Plain]:
+_AGES = ("median age", "oldest age")
+
+
+def _row(match: FeatureMatch) -> tuple[str, ...]:
     pin = match.pin
-    return {
-        "name": pin.feature,
-        "version": str(pin.version),
-        "commit": None if pin.commit is None else pin.commit.hex,
-        "content_hash": str(pin.content_hash),
-        "objects": [str(oid) for oid in pin.objects],
-        "columns": list(match.columns),
-        "matched": match.matched,
-        "median_age_us": match.median_age,
-        "oldest_age_us": match.oldest_age,
-        "past_horizon": match.past_horizon,
-        "furthest_us": match.furthest,
-        "too_old": match.too_old,
-    }
+    ages = (match.median_age, match.oldest_age)
+    return (
+        pin.feature,
+        str(pin.version),
+        pin.commit.short if pin.commit else "draft",
+        str(len(match.columns)),
+        f"{match.matched:,}",
+        *("" if age is None else human_age(age) for age in ages),
+    )

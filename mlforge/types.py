@@ -125,20 +125,25 @@ def _widens(narrow: TypeKind, wide: TypeKind) -> bool:
 
 
 def int64() -> DataType:
+    """64-bit integers, signed."""
     return DataType(TypeKind.INT64)
 
 
 def float64() -> DataType:
+    """64-bit floats, IEEE 754."""
     return DataType(TypeKind.FLOAT64)
 
 
 def string() -> DataType:
+    """Text, UTF-8."""
     return DataType(TypeKind.STRING)
 
 
 def boolean() -> DataType:
+    """True and false."""
     return DataType(TypeKind.BOOL)
 
 
 def decimal(precision: int, scale: int) -> DataType:
+    """Decimals of at most 38 digits, `scale` of them after the point."""
     return DataType(TypeKind.DECIMAL, precision, scale)

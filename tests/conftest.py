@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.git_cli import Git
 from tests.shop import Shop, make_shop
+
+# A machine that is busy is not a failure.
+settings.register_profile("mlforge", deadline=None)
+settings.load_profile("mlforge")
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +23,8 @@ def lonely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("GIT_", "MLFORGE_")) or name in ("EMAIL", "FORCE_COLOR", "NO_COLOR"):
             monkeypatch.delenv(name)
+    # Definitions are imported with their folder first on the path.
+    monkeypatch.setattr(sys, "path", list(sys.path))
     home = tmp_path / "home"
     home.mkdir()
     config = home / "config"
@@ -48,7 +56,10 @@ def shop(tmp_path: Path) -> Shop:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What each suite did: points, mutations, seed."""
-    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
-    properties = [item for report in reports for item in report.user_properties]
+    # The unnamed outcome is that of setting up and tearing down.
+    reports = [
+        r for outcome in ("passed", "failed", "") for r in terminalreporter.getreports(outcome)
+    ]
+    properties = {item for report in reports for item in report.user_properties}
     for name, line in sorted(item for item in properties if item[0] == "suite"):
         terminalreporter.write_line(f"{name} {line}")

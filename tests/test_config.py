@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mlforge.config import Config, definitions_path, find_config, project_root
-from mlforge.errors import InvalidConfig, NoProject
+from mlforge.errors import InvalidConfig, NoProject, ProfileNotFound
+from mlforge.settings import SETTINGS
 
 
 def project(root: Path, text: str = "", name: str = "mlforge.toml") -> Path:
@@ -91,50 +92,74 @@ def test_where_nothing_is_there_is_no_project(tmp_path: Path) -> None:
     assert project_root(tmp_path) is None
     with pytest.raises(NoProject, match=str(tmp_path)) as refused:
         find_config(tmp_path)
-    assert "features.py" in str(refused.value.hint)
+    assert "features.py" in str(refused.value.cause)
+    assert refused.value.hint == "mlforge init shop"
 
 
+STORE_TABLE = "[profiles.default.offline_store]\n"
+# A file's text, the line that is to blame, and what is told of it.
 MISTAKES = {
-    '[projct]\nname = "x"': "projct is not a setting (did you mean project?)",
-    '[project]\nnam = "x"': "project.nam is not a setting (did you mean name?)",
-    "[profiles.defualt]": "profiles.defualt is not a setting (did you mean default?)",
-    "[profiles.default.online]": "profiles.default.online is not a setting",
-    '[profiles.default.offline_store]\npaht = "x"': (
-        "profiles.default.offline_store.paht is not a setting (did you mean path?)"
+    '[projct]\nname = "x"': (1, "projct is not a setting (did you mean project?)"),
+    '[project]\nnam = "x"': (2, "project.nam is not a setting (did you mean name?)"),
+    '# shop\n\n[project]\n"name" = 5': (4, "project.name: 5 is not text"),
+    "project.name = 5": (1, "project.name: 5 is not text"),
+    "[profiles.default.online]": (
+        1,
+        "profiles.default.online is not a setting (there are: offline_store)",
     ),
-    '[profiles.default.offline_store]\nkind = "s3"': (
-        "profiles.default.offline_store.kind: 's3' is not 'local'"
+    "[profiles.default.online_store]": (1, "profiles.default.online_store is not built yet"),
+    "[git]\nhooks = true": (2, "git.hooks is not built yet"),
+    "[git]\nsign = true": (2, "git.sign is not built yet"),
+    "[git]\ncommit = 'yes'": (2, "git.commit: 'yes' is not true or false"),
+    "[git]\nrequire_clean = 1": (2, "git.require_clean: 1 is not true or false"),
+    f'{STORE_TABLE}paht = "x"': (
+        2,
+        "profiles.default.offline_store.paht is not a setting (did you mean path?)",
     ),
-    "project = 5": "project is not a table",
-    "profiles = []": "profiles is not a table",
-    "[profiles]\ndefault = 1": "profiles.default is not a table",
-    "[profiles.default]\noffline_store = true": "profiles.default.offline_store is not a table",
-    "[project]\nname = 5": "project.name: 5 is not text",
-    '[project]\nname = ""': "project.name: '' is not text",
-    "[project]\ndefinitions = ['a']": "project.definitions: ['a'] is not text",
-    "[profiles.default.offline_store]\npath = false": (
-        "profiles.default.offline_store.path: False is not text"
+    f'{STORE_TABLE}kind = "s3"': (2, "profiles.default.offline_store.kind: 's3' is not 'local'"),
+    "project = 5": (1, "project is not a table"),
+    "profiles = []": (1, "profiles is not a table"),
+    "[profiles]\ndefault = 1": (2, "profiles.default is not a table"),
+    '[profiles]\n"a b" = {}': (2, "profiles.a b is not a setting"),
+    "[profiles.default]\noffline_store = true": (
+        2,
+        "profiles.default.offline_store is not a table",
     ),
+    '[project]\nname = ""': (2, "project.name: '' is not text"),
+    "[project]\ndefinitions = ['a']": (2, "project.definitions: ['a'] is not text"),
+    f"{STORE_TABLE}path = false": (2, "profiles.default.offline_store.path: False is not text"),
+    f"{STORE_TABLE}objects = 1": (2, "profiles.default.offline_store.objects: 1 is not text"),
+    "default_profile = 'prod'": (1, "default_profile: no profile is called prod"),
+    '[project]\nname = "${NONE}"': (2, "project.name: the variable NONE is not set"),
+    '[project]\nname = "${NONE:-}"': (2, "project.name: '${NONE:-}' is empty"),
+    '[project]\nname = "${A:-${B}}"': (2, "project.name: write ${NAME} or ${NAME:-default}"),
+    '[project]\nname = """\ncommit = 1\n"""\n[git]\ncommit = 1': (6, "git.commit: 1 is not true"),
 }
 
 
 @pytest.mark.parametrize("text", MISTAKES)
-def test_a_mistake_is_named_with_its_file_and_its_setting(tmp_path: Path, text: str) -> None:
+def test_a_mistake_is_named_with_its_file_line_and_setting(tmp_path: Path, text: str) -> None:
     with pytest.raises(InvalidConfig) as refused:
         find_config(project(tmp_path, text))
-    assert refused.value.message.startswith(f"{tmp_path / 'mlforge.toml'}: {MISTAKES[text]}")
+    line, words = MISTAKES[text]
+    first, told = refused.value.message.split("\n")
+    assert first == "1 mistake in the configuration"
+    assert told.startswith(f"  {tmp_path / 'mlforge.toml'}:{line}: {words}")
 
 
 def test_a_mistake_in_pyproject_is_told_of_pyproject(tmp_path: Path) -> None:
-    with pytest.raises(InvalidConfig, match=r"pyproject\.toml: projct is not a setting"):
-        find_config(project(tmp_path, "[tool.mlforge.projct]\n", "pyproject.toml"))
+    text = "[tool.ruff]\n[tool.mlforge.projct]\n"
+    with pytest.raises(InvalidConfig, match=r"pyproject\.toml:2: projct is not a setting"):
+        find_config(project(tmp_path, text, "pyproject.toml"))
 
 
-def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    text = "[project]\nname = 5\nnam = 1\n[profiles.prod]\n[gti]\n"
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = "[project]\nname = 5\nnam = 1\n[profiles.prod.offline_store]\npath = 1\n[gti]\n"
     with pytest.raises(InvalidConfig) as refused:
         find_config(project(tmp_path, text))
-    assert refused.value.message.count("; ") == 3
+    first, *told = refused.value.message.split("\n")
+    assert first == "4 mistakes in the configuration"
+    assert [line.partition("toml:")[2][0] for line in told] == ["2", "3", "5", "6"]
 
 
 @pytest.mark.parametrize(
@@ -184,3 +209,91 @@ def test_variables_and_the_home_folder_are_expanded(
 def test_a_variable_that_is_not_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig, match="the variable NONE is not set"):
         find_config(project(tmp_path, f'{STORE}"${{NONE}}"\n'))
+
+
+def test_a_configuration_of_unreasonable_size_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidConfig, match="larger than"):
+        find_config(project(tmp_path, "#" * (1 << 20) + "\n"))
+
+
+PROFILES = """\
+default_profile = "shared"
+[profiles.shared.offline_store]
+path = "shared_store"
+[profiles.prod.offline_store]
+path = "${PROD_STORE}"
+objects = "/disk/objects"
+"""
+
+
+def test_a_profile_is_chosen_by_flag_then_variable_then_project_then_default(
+    tmp_path: Path,
+) -> None:
+    root = project(tmp_path, PROFILES)
+    environ = {"MLFORGE_PROFILE": "prod", "PROD_STORE": "prod_store"}
+    assert find_config(root, "default", environ).store_path == root / "feature_store"
+    found = find_config(root, None, environ)
+    assert (found.store_path, found.objects_path) == (root / "prod_store", Path("/disk/objects"))
+    assert (found.profile, found.is_profile_named) == ("prod", True)
+    found = find_config(root, None, {})
+    assert (found.profile, found.is_profile_named) == ("shared", False)
+    assert find_config(project(tmp_path / "bare"), None, {}).profile == "default"
+
+
+def test_variables_of_profiles_that_are_not_chosen_may_be_unset(tmp_path: Path) -> None:
+    assert find_config(project(tmp_path, PROFILES), "shared", {}).profile == "shared"
+    with pytest.raises(InvalidConfig, match="the variable PROD_STORE is not set"):
+        find_config(tmp_path, "prod", {})
+
+
+def test_an_unknown_profile_is_refused_and_the_nearest_suggested(tmp_path: Path) -> None:
+    with pytest.raises(ProfileNotFound) as refused:
+        find_config(project(tmp_path, PROFILES), "prdo", {})
+    assert (refused.value.exit_code, refused.value.hint) == (3, "did you mean prod?")
+
+
+VARIABLES: dict[str, tuple[str, str, object]] = {
+    "MLFORGE_PROJECT_NAME": ("corner", "name", "corner"),
+    "MLFORGE_PROJECT_DEFINITIONS": ("defs", "definitions", "defs"),
+    "MLFORGE_PROFILE": ("prod", "profile", "prod"),
+    "MLFORGE_OFFLINE_STORE_KIND": ("local", "name", "shop"),
+    "MLFORGE_OFFLINE_STORE_PATH": ("/store", "store_path", Path("/store")),
+    "MLFORGE_OFFLINE_STORE_OBJECTS": ("/objects", "objects_path", Path("/objects")),
+    "MLFORGE_GIT_COMMIT": ("true", "commits", True),
+    "MLFORGE_GIT_REQUIRE_CLEAN": ("1", "requires_clean", True),
+}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_variable_goes_before_the_file(tmp_path: Path, variable: str) -> None:
+    text = (
+        '[project]\nname = "shop"\n[git]\ncommit = false\n'
+        '[profiles.default.offline_store]\npath = "a"\n[profiles.prod]\n'
+    )
+    value, attribute, expected = VARIABLES[variable]
+    found = find_config(project(tmp_path, text), None, {variable: value})
+    assert getattr(found, attribute) == expected
+
+
+def test_every_setting_has_a_variable_that_is_tried() -> None:
+    assert sorted(VARIABLES) == sorted(setting.variable for setting in SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("MLFORGE_GIT_COMMIT", "maybe"), ("MLFORGE_OFFLINE_STORE_KIND", "s3")],
+)
+def test_a_wrong_variable_is_refused(tmp_path: Path, variable: str, value: str) -> None:
+    with pytest.raises(InvalidConfig, match=value):
+        find_config(project(tmp_path), None, {variable: value})
+
+
+def test_an_empty_variable_is_none(tmp_path: Path) -> None:
+    assert find_config(project(tmp_path), None, {"MLFORGE_GIT_COMMIT": ""}).commits
+
+
+def test_flags_and_objects_are_read(tmp_path: Path) -> None:
+    text = "[git]\ncommit = false\nrequire_clean = true\n" + STORE_TABLE + 'objects = "../big"\n'
+    found = find_config(project(tmp_path, text))
+    assert (found.commits, found.requires_clean) == (False, True)
+    assert found.objects_path == tmp_path / "../big"

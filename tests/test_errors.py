@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mlforge import errors
-from mlforge.errors import InvalidDefinitions, MlforgeError, SourceNotFound, did_you_mean
+from mlforge.errors import InvalidDefinitions, MlforgeError, SourceNotFound, did_you_mean, redacted
 
 BRANCHES = tuple(MlforgeError.__subclasses__())
 # Codes are append-only: a line is added here, never changed.
@@ -30,8 +30,8 @@ MLF0701 ObjectNotFound 3           MLF0702 ObjectCorrupt 5        MLF0703 Format
 MLF0704 StorageFailed 6            MLF0901 InvalidConfig 2        MLF0902 InvalidUsage 2
 MLF0903 NoProject 3                MLF0904 ExtraMissing 6
 MLF0610 PinInvalid 5               MLF0611 WorkTreeDiffers 4      MLF0612 NothingEarlier 3
-MLF0613 DefinitionsUncommitted 4
-MLF0705 ViewDiffers 5              MLF0706 ContentDiffers 5
+MLF0613 DefinitionsUncommitted 4   MLF0614 FolderOccupied 4
+MLF0705 ViewDiffers 5              MLF0706 ContentDiffers 5       MLF0905 ProfileNotFound 3
 """
 
 
@@ -123,3 +123,22 @@ def test_far_from_all_names_they_are_listed_and_long_lists_end() -> None:
 
 def test_among_no_names_there_is_no_hint() -> None:
     assert did_you_mean("anything", []) is None
+
+
+SECRETS = {
+    "redis://:hunter2@host/0": "redis://***@host/0",
+    "s3://key:hunter2@bucket/a.csv": "s3://***@bucket/a.csv",
+    "postgres://ada:hun@ter2@host": "postgres://***@host",
+    "https://host/a?token=hunter2&page=2": "https://host/a?token=***&page=2",
+    "https://host/a?page=2&Password=hunter2": "https://host/a?page=2&Password=***",
+    "user_spend@1.0.0, ada@example.com": "user_spend@1.0.0, ada@example.com",
+    "https://host/a@b": "https://host/a@b",
+}
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_no_error_tells_the_credentials_of_a_url(text: str) -> None:
+    assert redacted(text) == SECRETS[text]
+    told = str(MlforgeError(f"a {text}", cause=f"b {text}", hint=f"c {text}"))
+    assert told.count(SECRETS[text]) == 3
+    assert "hunter2" not in told

@@ -36,6 +36,11 @@ def test_importing_mlforge_is_light(code: str) -> None:
     assert loaded_by(code).isdisjoint(HEAVY)
 
 
+def test_importing_mlforge_waits_for_no_logging_and_no_html() -> None:
+    code = "import mlforge; mlforge.__all__; dir(mlforge); from mlforge import feature, Rolling"
+    assert loaded_by(code).isdisjoint({"logging", "html", "mlforge.logger", "mlforge.api"})
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["build", "--help"]])
 def test_asking_for_help_is_light(arguments: list[str]) -> None:
     code = (

@@ -8,25 +8,35 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from mlforge.api.journal import note_build, noting
 from mlforge.api.store import LocalStore
-from mlforge.config import DEFAULT_STORE, Config, project_root
+from mlforge.config import Config, project_root
 from mlforge.definitions.feature import Feature
 from mlforge.definitions.registry import Declared, Registry
 from mlforge.errors import BuildFailed, InvalidConfig, InvalidDefinitions, InvalidUsage
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
+from mlforge.notebook import Table, html
 from mlforge.plugins import ENGINES, check_engine, load_engine, load_module
+from mlforge.settings import DEFAULT_STORE
 
 if TYPE_CHECKING:
-    from mlforge.api.training import ArrowFrame, FeatureLike, TrainingSet
+    from mlforge.api.training import FeatureLike, Spine, TrainingSet
     from mlforge.engines.base import Engine
-    from mlforge.flows.plan import PlannedFeature
+    from mlforge.flows.plan import Plan
     from mlforge.flows.report import BuildEvent, BuildReport
-    from mlforge.flows.validate import Validated
+    from mlforge.flows.validate import ValidationReport
 
 
 class Definitions:
-    """Checked features and their store. Raises InvalidDefinitions with all mistakes at once."""
+    """A project's features, checked together, and the store that they are built into.
+
+    `features`: decorated functions, or modules, which are scanned for them. `offline_store`: a
+    relative path starts at the project's root (the folder of `mlforge.toml`, else the current
+    one); None: `feature_store` there. `default_engine`: `"polars"`.
+
+    Raises InvalidDefinitions, with all mistakes at once, each with file and line.
+    """
 
     def __init__(
         self,
@@ -35,14 +45,11 @@ class Definitions:
         features: Sequence[Declared],
         offline_store: LocalStore | None = None,
         default_engine: str = "polars",
-        online_store: object | None = None,
     ) -> None:
         self.name = name
         self.registry = Registry.of(features)
         if default_engine not in ENGINES:
             raise InvalidDefinitions([f"default_engine={default_engine!r} is not built yet"])
-        if online_store is not None:
-            raise InvalidDefinitions(["online_store= is not built yet"])
         self.default_engine = default_engine
         self._root = project_root(Path.cwd()) or Path.cwd()
         self._has_own_store = offline_store is not None
@@ -54,6 +61,11 @@ class Definitions:
 
         Reading commands never import definitions, so the store they read is the configured one.
         """
+        if self._has_own_store and config.is_profile_named:
+            raise InvalidUsage(
+                f"the profile {config.profile} is named, and so is a store in the definitions",
+                hint="take offline_store= out of the definitions, or leave the profile out",
+            )
         own, configured = self.offline_store.path.resolve(), config.store_path.resolve()
         if self._has_own_store and own != configured:
             raise InvalidConfig(
@@ -62,14 +74,23 @@ class Definitions:
             )
         self._root = config.root
         self._requires_clean = config.requires_clean
-        self.offline_store = LocalStore(config.store_path)
+        self.offline_store = LocalStore(config.store_path, objects=config.objects_path)
         return self
 
     def _placed(self, store: LocalStore) -> LocalStore:
-        return LocalStore(self._root / store.path.expanduser())
+        objects = None if store.objects is None else self._root / store.objects.expanduser()
+        return LocalStore(self._root / store.path.expanduser(), objects=objects)
 
     def __repr__(self) -> str:
         return f"<Definitions {self.name}: {len(self.registry.features)} features>"
+
+    def _repr_html_(self) -> str:
+        columns = ("feature", "keys", "timestamp", "source", "description")
+        rows = tuple(
+            (f.name, ", ".join(f.keys), f.timestamp or "", f.source.text, f.description or "")
+            for f in self.registry
+        )
+        return html(Table(f"Definitions: {self.name}", columns, rows))
 
     def build(
         self,
@@ -84,11 +105,17 @@ class Definitions:
         accept_nondeterminism: bool = False,
         message: str | None = None,
         on_error: Literal["raise", "report"] = "raise",
-        on_event: Callable[[BuildEvent], None] = lambda event: None,
+        on_event: Callable[[BuildEvent], None] | None = None,
     ) -> BuildReport:
-        """Build features and commit what is new.
+        """Build features, all unless some are named, and commit what is new.
 
-        Raises BuildFailed, which carries the report, unless `on_error="report"`.
+        `version`: the number of the one feature that is named. `commit=False`: the files are
+        written and not committed. `dry_run`: computed, and nothing written. `force`: computed
+        although nothing changed. `message`: the commit's subject. A feature that fails keeps its
+        head and stops no other. Order: as declared. `on_event`: called with progress.
+
+        Raises BuildFailed, whose `report` this is, unless `on_error="report"`; FeatureNotFound,
+        NothingToBuild, InvalidVersion, NoRepository. Rule: docs/semantics.md#version-numbers.
         """
         if on_error not in ("raise", "report"):
             raise InvalidUsage(f"on_error={on_error!r} is neither 'raise' nor 'report'")
@@ -121,19 +148,23 @@ class Definitions:
             project_root=self._root,
             now=datetime.now(UTC).astimezone(),
             clock=time.perf_counter,
-            on_event=on_event,
+            on_event=noting(on_event),
         )
+        note_build(report)
         if report.failed and on_error == "raise":
             raise BuildFailed(_failures(report), report=report)
         return report
 
     def plan(
         self, features: Sequence[str] | None = None, *, tags: Sequence[str] | None = None
-    ) -> tuple[PlannedFeature, ...]:
-        """What a build would do, and why, without computing."""
+    ) -> Plan:
+        """What a build would do, and why, without computing; a feature that cannot carries why.
+
+        Raises FeatureNotFound, NothingToBuild, NoRepository.
+        """
         flow = load_module("mlforge.flows.plan", None)
         chosen = self.registry.select(features, tags)
-        planned: tuple[PlannedFeature, ...] = flow.plan(
+        planned: Plan = flow.plan(
             self._workspace(),
             chosen,
             lambda: self._engine(None),
@@ -144,36 +175,45 @@ class Definitions:
 
     def validate(
         self, features: Sequence[str] | None = None, *, tags: Sequence[str] | None = None
-    ) -> tuple[Validated, ...]:
-        """Run the validators only."""
+    ) -> ValidationReport:
+        """Run the validators only; a feature that cannot run carries its error.
+
+        Raises FeatureNotFound, NothingToBuild. Rule: docs/semantics.md#validators.
+        """
         flow = load_module("mlforge.flows.validate", None)
         chosen = self.registry.select(features, tags)
-        validated: tuple[Validated, ...] = flow.validate(chosen, self._engine(None), self._root)
+        validated: ValidationReport = flow.validate(chosen, self._engine(None), self._root)
         return validated
 
     def list_features(self, tags: Sequence[str] | None = None) -> list[str]:
+        """Names in declared order; with `tags` those that have any of them."""
         return [feature.name for feature in self._tagged(tags)]
 
     def list_entities(self) -> list[str]:
-        """Entity names, and for features without entities their keys."""
+        """Entity names, and for features without entities their keys, each once."""
         names = [name for f in self.registry for name in (f.entities or f.keys)]
         return list(dict.fromkeys(names))
 
     def list_sources(self) -> list[str]:
+        """What features read, in declared order, each once."""
         return list(dict.fromkeys(feature.source.text for feature in self.registry))
 
     def get_training_data(
         self,
-        spine: ArrowFrame | str | Path,
+        spine: Spine,
         features: Sequence[FeatureLike],
         *,
         timestamp: str | None = None,
         timezone: str | None = None,
+        ambiguous: Literal["raise", "earliest"] = "raise",
         exact_matches: bool = True,
         full_names: bool = False,
         at: str | None = None,
     ) -> TrainingSet:
-        """`mlf.get_training_data` with this store."""
+        """`mlforge.get_training_data` with these definitions' store.
+
+        Rows: exactly the spine's, in its order, none of them knowing the future.
+        """
         join = load_module("mlforge.api.training", None).get_training_data
         training: TrainingSet = join(
             spine,
@@ -181,6 +221,7 @@ class Definitions:
             store=self.offline_store,
             timestamp=timestamp,
             timezone=timezone,
+            ambiguous=ambiguous,
             exact_matches=exact_matches,
             full_names=full_names,
             at=at,

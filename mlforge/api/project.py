@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from mlforge.api.store import LocalStore
 from mlforge.config import Config, definitions_path, find_config
 from mlforge.errors import DefinitionsFailed, InvalidDefinitions, MlforgeError, NoDefinitions
+from mlforge.flows.declared import DeclaredCache
+from mlforge.logger import logger
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Project:
 
     def store(self) -> LocalStore:
         """The configured store; user code is not imported to find it."""
-        return LocalStore(self.config.store_path)
+        return LocalStore(self.config.store_path, objects=self.config.objects_path)
 
     def load(self) -> Definitions:
         """Import the definitions and check them.
@@ -45,9 +47,27 @@ class Project:
                 hint="write features.py, or name another file in mlforge.toml: "
                 'definitions = "my_features.py"',
             )
+        logger.info("definitions %s", path)
         with _user_errors(path):
             modules = list(_import(path))
-        return self._definitions(modules, path)
+        definitions = self._definitions(modules, path)
+        cache = self._declared()
+        if cache is not None:
+            cache.remember(definitions.registry.names)
+        return definitions
+
+    def declared_names(self) -> frozenset[str] | None:
+        """What these definitions declared when they were loaded last; None if nobody knows."""
+        cache = self._declared()
+        return None if cache is None else cache.names()
+
+    def _declared(self) -> DeclaredCache | None:
+        path = definitions_path(self.config)
+        try:
+            return None if path is None else DeclaredCache(self.store().workspace(), path)
+        except MlforgeError:
+            # Outside a repository nothing is kept.
+            return None
 
     def _definitions(self, modules: list[ModuleType], path: Path) -> Definitions:
         # Late: commands that only read need none of it.
@@ -125,6 +145,6 @@ def _place(path: Path, error: BaseException) -> str:
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else str(path)
 
 
-def find_project(start: Path) -> Project:
-    """The project at or above a folder. Raises NoProject, InvalidConfig."""
-    return Project(find_config(start))
+def find_project(start: Path, profile: str | None = None) -> Project:
+    """The project at or above a folder. Raises NoProject, InvalidConfig, ProfileNotFound."""
+    return Project(find_config(start, profile))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlforge.api.journal import noting
 from mlforge.canonical import Plain
 from mlforge.errors import InvalidUsage
-from mlforge.flows.log import LogEntry, log, touched
+from mlforge.flows.committed import refuse_edited
+from mlforge.flows.log import Log, log, touched
 from mlforge.flows.origin import UNCOMMITTED
 from mlforge.flows.resolve import Reference, Resolved, resolve, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version, parse_name
 from mlforge.manifest import Manifest
+from mlforge.notebook import STATISTICS, Shown, Table, statistics
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from mlforge.flows.checkout import CheckedOut
     from mlforge.flows.consolidate import ConsolidatedHead
     from mlforge.flows.differences import Diff
-    from mlforge.flows.overview import FeatureOverview
+    from mlforge.flows.overview import Overview, VersionsOverview
     from mlforge.flows.problems import VerifyEvent, VerifyReport
     from mlforge.flows.profiles import Found
     from mlforge.flows.retire import Retired
@@ -32,12 +35,14 @@ if TYPE_CHECKING:
     from mlforge.profile import Profile
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureMetadata:
-    """A version's manifest, and when git first and last saw it (None while uncommitted).
+@dataclass(frozen=True, slots=True, repr=False)
+class FeatureMetadata(Shown):
+    """A version's manifest, and when git first and last saw it; no row is read for it.
 
-    `uncommitted`: files of the definitions that differed from the commit when it was built.
-    `profile_problem`: why there is no profile to show.
+    `created_at`, `updated_at`, `commit`: the first commit that holds the version, and the last
+    that touched its files; None while it is uncommitted. `uncommitted`: files of the definitions
+    that differed from the commit when it was built. `note`: what the reference needed.
+    `profile_problem`: why there is no profile. Fields of a manifest: docs/formats.md#manifest.
     """
 
     manifest: Manifest
@@ -51,26 +56,32 @@ class FeatureMetadata:
 
     @property
     def name(self) -> str:
+        """The feature's name."""
         return self.manifest.name
 
     @property
     def version(self) -> str:
+        """X.Y.Z."""
         return str(self.manifest.version)
 
     @property
     def previous(self) -> str | None:
+        """The version that this one replaced as head."""
         return None if self.manifest.previous is None else str(self.manifest.previous)
 
     @property
     def keys(self) -> tuple[str, ...]:
+        """The key columns, in declared order."""
         return self.manifest.schema.keys
 
     @property
     def timestamp(self) -> str | None:
+        """The column of event times; None for a static feature."""
         return self.manifest.schema.timestamp
 
     @property
     def interval(self) -> str | None:
+        """The length of a bucket, as declared; None without metrics."""
         return None if self.manifest.interval is None else str(self.manifest.interval)
 
     @property
@@ -79,27 +90,48 @@ class FeatureMetadata:
         return {column.name: str(column.type) for column in self.manifest.schema.columns}
 
     @property
+    def description(self) -> str | None:
+        """As declared."""
+        return self.manifest.description
+
+    @property
+    def owner(self) -> str | None:
+        """As declared."""
+        return self.manifest.owner
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """As declared."""
+        return self.manifest.tags
+
+    @property
     def row_count(self) -> int:
+        """Rows that are stored."""
         return self.manifest.rows
 
     @property
     def content_hash(self) -> str:
+        """Of the rows' values, whatever wrote them. Rule: docs/formats.md#content-hash."""
         return str(self.manifest.content_hash)
 
     @property
     def schema_hash(self) -> str:
+        """Of keys, timestamp, column names and canonical types."""
         return str(self.manifest.schema.hash())
 
     @property
     def config_hash(self) -> str:
+        """Of what is declared and changes rows or how they are read."""
         return str(self.manifest.config_hash)
 
     @property
     def code_hash(self) -> str:
+        """Of the function's normalised source."""
         return str(self.manifest.code_hash)
 
     @property
     def change_summary(self) -> dict[str, Plain]:
+        """`bump`, `reason` and `details`. Rule: docs/semantics.md#version-numbers."""
         manifest = self.manifest
         return {
             "bump": manifest.bump,
@@ -118,54 +150,88 @@ class FeatureMetadata:
         return {source.text: str(source.digest) for source in self.manifest.sources}
 
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge show --json` prints, but for its `schema`."""
         return {
             **self.manifest.to_dict(),
             "created_at": None if self.created_at is None else self.created_at.isoformat(),
             "updated_at": None if self.updated_at is None else self.updated_at.isoformat(),
             "commit": None if self.commit is None else self.commit.hex,
             "uncommitted": list(self.uncommitted),
+            "note": self.note,
             "profile": None if self.profile is None else self.profile.to_dict(),
             "profile_problem": self.profile_problem,
         }
 
-    def __repr__(self) -> str:
-        return f"<FeatureMetadata {self.name}@{self.version} {self.row_count:,} rows>"
+    def _tables(self) -> tuple[Table, ...]:
+        fields: dict[str, Plain] = {
+            "description": self.description,
+            "owner": self.owner,
+            "tags": list(self.tags),
+            "keys": list(self.keys),
+            "timestamp": self.timestamp,
+            "interval": self.interval,
+            "rows": self.row_count,
+            "change": self.change_summary["reason"],
+            "content": self.content_hash,
+            "created": None if self.created_at is None else f"{self.created_at:%Y-%m-%d %H:%M}",
+            "commit": "draft, in no commit" if self.commit is None else self.commit.short,
+            "note": self.note,
+            "no profile": self.profile_problem,
+        }
+        title = f"FeatureMetadata: {self.name}@{self.version}"
+        rows = tuple(self._column(name, type) for name, type in self.columns.items())
+        columns = Table("columns", ("column", "type", *STATISTICS), rows, frozenset(STATISTICS))
+        return Table.of_fields(title, fields), columns
+
+    def _column(self, name: str, type: str) -> tuple[str, ...]:
+        column = self.profile.column(name) if self.profile else None
+        told = asdict(column) if column else dict.fromkeys(STATISTICS)
+        return name, type, *statistics(type, told)
 
 
 class LocalStore:
-    """A feature store in a folder; the git repository is the one at or above it."""
+    """A feature store in a folder; the git repository is the one at or above it.
 
-    def __init__(self, path: str | Path) -> None:
+    `feature` is a reference everywhere: `"name"`, `"name@1.1.0"`, `"name@~=1.2"` (the newest
+    allowed) or `"name@<git revision>"`. Nothing is opened or written before a method needs it;
+    outside a git repository that raises NoRepository. `objects`: another folder for the Parquet
+    files than git's own, say on a shared disk.
+    """
+
+    def __init__(self, path: str | Path, *, objects: str | Path | None = None) -> None:
         self.path = Path(path)
+        self.objects = None if objects is None else Path(objects)
 
     def __repr__(self) -> str:
         return f"LocalStore({str(self.path)!r})"
 
     def workspace(self) -> Workspace:
         """Raises NoRepository."""
-        return Workspace(self.path.expanduser())
+        objects = None if self.objects is None else self.objects.expanduser()
+        return Workspace(self.path.expanduser(), objects)
 
     def read(
         self, feature: str, *, version: str | None = None, at: str | None = None
     ) -> pl.DataFrame:
         """A version's rows, verified, sorted by keys and time; the head unless told otherwise.
 
+        `at`: a commit, tag or branch; then the head in its tree, or `version` there.
         Raises FeatureNotFound, VersionNotFound, ObjectNotFound, ObjectCorrupt.
         """
         workspace = self.workspace()
-        manifest = self._resolve(workspace, feature, version, at).manifest
+        resolved = self._resolve(workspace, feature, version, at)
         frame: pl.DataFrame = load_module("mlforge.flows.read", None).read_rows(
-            workspace, manifest, None
+            workspace, resolved, None
         )
         return frame
 
     def scan(
         self, feature: str, *, version: str | None = None, at: str | None = None
     ) -> pl.LazyFrame:
-        """The same rows as a LazyFrame over the objects, whose bytes are hashed now."""
+        """The rows of `read` as a LazyFrame over the objects, whose bytes are hashed now."""
         workspace = self.workspace()
-        manifest = self._resolve(workspace, feature, version, at).manifest
-        frame: pl.LazyFrame = load_module("mlforge.flows.read", None).scan_rows(workspace, manifest)
+        resolved = self._resolve(workspace, feature, version, at)
+        frame: pl.LazyFrame = load_module("mlforge.flows.read", None).scan_rows(workspace, resolved)
         return frame
 
     def list_versions(self, feature: str) -> list[str]:
@@ -176,12 +242,19 @@ class LocalStore:
     def metadata(
         self, feature: str, version: str | None = None, *, at: str | None = None
     ) -> FeatureMetadata:
-        """What is known of a version without reading its rows."""
+        """What is known of a version without reading its rows; the head unless told otherwise.
+
+        Raises FeatureNotFound, VersionNotFound, ManifestCorrupt.
+        """
         workspace = self.workspace()
         return describe(workspace, self._resolve(workspace, feature, version, at))
 
-    def log(self, feature: str | None = None, limit: int | None = None) -> tuple[LogEntry, ...]:
-        """Versions newest first, as git's history has them."""
+    def log(self, feature: str | None = None, limit: int | None = None) -> Log:
+        """Versions newest first, as git's history has them; drafts come before all commits.
+
+        `feature` is a name, None: every feature. `limit`: at most so many.
+        Raises FeatureNotFound.
+        """
         return log(self.workspace(), feature, limit)
 
     def diff(self, before: str, after: str | None = None) -> Diff:
@@ -194,10 +267,25 @@ class LocalStore:
         found: Diff = load_module("mlforge.flows.diff", None).diff(self.workspace(), before, after)
         return found
 
-    def overview(self, tags: Sequence[str] | None = None) -> tuple[FeatureOverview, ...]:
-        """Every feature that has a version here, in name order."""
+    def overview(
+        self, tags: Sequence[str] | None = None, *, declared: Collection[str] | None = None
+    ) -> Overview:
+        """Every feature that has a version here, in name order; with `tags` those with any.
+
+        Broken ones stand apart. `declared`: what a project declares; other features are retired.
+        """
         flow = load_module("mlforge.flows.overview", None)
-        found: tuple[FeatureOverview, ...] = flow.overview(self.workspace(), tags)
+        found: Overview = flow.overview(self.workspace(), tags, declared)
+        return found
+
+    def versions(self, feature: str) -> VersionsOverview:
+        """A feature's versions in the work tree: which is head, pinned, a draft.
+
+        Raises FeatureNotFound, PinInvalid.
+        """
+        flow = load_module("mlforge.flows.overview", None)
+        name = parse_name(feature, "name of a feature")
+        found: VersionsOverview = flow.versions_of(self.workspace(), name)
         return found
 
     def checkout(self, feature: str, *, dry_run: bool = False) -> CheckedOut:
@@ -249,15 +337,18 @@ class LocalStore:
     def verify(
         self,
         *,
-        is_quick: bool = False,
-        on_event: Callable[[VerifyEvent], None] = lambda event: None,
+        quick: bool = False,
+        on_event: Callable[[VerifyEvent], None] | None = None,
     ) -> VerifyReport:
         """What is damaged or missing, here and in the object store; heals nothing.
 
+        Every byte is hashed and every row counted; `quick` leaves out the rows.
         Raises FormatUnknown.
         """
         flow = load_module("mlforge.flows.verify", None)
-        report: VerifyReport = flow.verify(self.workspace(), is_quick=is_quick, on_event=on_event)
+        report: VerifyReport = flow.verify(
+            self.workspace(), is_quick=quick, on_event=noting(on_event)
+        )
         return report
 
     def heads(self) -> tuple[ConsolidatedHead, ...]:
@@ -284,7 +375,8 @@ class LocalStore:
 
 
 def describe(workspace: Workspace, resolved: Resolved) -> FeatureMetadata:
-    """A resolved version with what git's history says of it."""
+    """A resolved version with what git's history says of it. Raises ManifestCorrupt."""
+    refuse_edited(workspace, resolved)
     manifest = resolved.manifest
     seen = touched(workspace, manifest.name, manifest.version)
     commit = seen.created_in.id if seen.created_in else None

@@ -6,29 +6,29 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import polars as pl
 
+from mlforge.api.journal import note_training, noting
+from mlforge.api.store import LocalStore
+from mlforge.arrow import ArrowFrame
+from mlforge.engines import frames
 from mlforge.errors import InvalidSpine, InvalidUsage, StorageFailed
 from mlforge.flows.resolve import Reference
 from mlforge.flows.train import Rule, TrainEvent, Wanted, train
-from mlforge.flows.workspace import Workspace
 from mlforge.objects.files import storage_errors, sync_file, temporary_name
 from mlforge.provenance import Provenance
 
-
-class ArrowFrame(Protocol):
-    """Any frame that speaks Arrow: polars, pandas, pyarrow, duckdb."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
     """A feature asked for with some of its columns, or at a version.
 
-    `on` and `prefix` map its keys to other columns of the spine: not built yet.
+    `columns` None: all of them. `version`: a number, a range (`~=1.2`) or a git revision.
+    `on` and `prefix`, which map its keys to other columns of the spine, are not built yet.
     """
 
     name: str
@@ -42,37 +42,59 @@ FeatureLike: TypeAlias = str | tuple[str, str] | FeatureSpec
 
 
 class TrainingSet(pl.DataFrame):
-    """The spine's rows, in its order, with the features' columns; `provenance` says where from.
+    """A polars DataFrame: the spine's rows, in its order, with the features' columns.
 
-    What is derived from it is a plain DataFrame: no longer what was joined.
+    `provenance` says from which versions and commit, `notes` what else should be known. What is
+    derived from it has neither: it is no longer what was joined.
     """
 
     provenance: Provenance
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        return "\n".join([super().__repr__(), *(repr(origin) for origin in self._origin())])
+
+    def _repr_html_(self, *, _from_series: bool = False) -> str:
+        shown = super()._repr_html_(_from_series=_from_series)
+        return "".join([shown, *(found._repr_html_() for found in self._origin())])
+
+    def _origin(self) -> list[Provenance]:
+        """Nothing for what Polars derived: it makes some frames of this class without it."""
+        return [self.provenance] if hasattr(self, "provenance") else []
+
 
 def get_training_data(
-    spine: ArrowFrame | str | Path,
+    spine: Spine,
     features: Sequence[FeatureLike],
     *,
-    store: _Store,
+    store: LocalStore,
     timestamp: str | None = None,
     timezone: str | None = None,
-    ambiguous: str | None = None,
+    ambiguous: Literal["raise", "earliest"] = "raise",
     exact_matches: bool = True,
     full_names: bool = False,
     at: str | None = None,
-    on_event: Callable[[TrainEvent], None] = lambda event: None,
+    on_event: Callable[[TrainEvent], None] | None = None,
 ) -> TrainingSet:
     """Join features to a spine so that no row knows the future.
 
-    Rows: exactly the spine's, in its order, duplicates kept. `at`: a commit, tag or branch that
-    pins every feature which is not pinned itself. `timezone`: of naive spine times.
+    `spine`: any Arrow frame (polars, pandas, pyarrow, duckdb), or a Parquet or CSV file, with the
+    features' keys and a column of times. `features`: `"name"`, `"name@1.1.0"`, `"name@~=1.2"`,
+    `"name@<git revision>"`, `("name", "1.1.0")` or a FeatureSpec.
+
+    Rows: exactly the spine's, in its order, duplicates kept; the spine's columns, unchanged, then
+    those of each feature. A row is null where nothing was known at its time. `timestamp`: the
+    spine's column of times, which static features do without. `timezone="UTC"`: what naive times
+    are; other zones, and `ambiguous`, are not built yet. `exact_matches=False`: a feature's row
+    at just the spine's time is not known yet. `full_names`: columns are `{feature}__{column}`.
+    `at`: a commit, tag or branch that pins every feature which is not pinned itself. `on_event`:
+    called with progress.
+
     Rule: docs/semantics.md#point-in-time-join.
     Raises InvalidSpine, NaiveTimes, ColumnCollision, KeyTypeMismatch, FeatureNotFound,
-    ObjectCorrupt.
+    VersionNotFound, ObjectNotFound, ObjectCorrupt.
     """
-    if ambiguous is not None:
+    if ambiguous != "raise":
         raise InvalidUsage("ambiguous= is not built yet: UTC has no ambiguous times")
     if timezone not in (None, "UTC"):
         raise InvalidUsage(
@@ -81,7 +103,7 @@ def get_training_data(
         )
     if not features or isinstance(features, str):
         raise InvalidUsage("features= is a list with at least one feature")
-    if not hasattr(store, "workspace"):
+    if not isinstance(store, LocalStore):
         raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
     workspace = store.workspace()
     trained = train(
@@ -90,16 +112,13 @@ def get_training_data(
         [_wanted(feature) for feature in features],
         Rule(timestamp, exact_matches, full_names, is_utc=timezone is not None),
         at=workspace.history.resolve(at) if at else None,
-        on_event=on_event,
+        on_event=noting(on_event),
     )
     training = TrainingSet(trained.frame)
     training.provenance = trained.provenance
     training.notes = trained.notes
+    note_training(training)
     return training
-
-
-class _Store(Protocol):
-    def workspace(self) -> Workspace: ...
 
 
 def _wanted(feature: FeatureLike) -> Wanted:
@@ -122,18 +141,28 @@ def _wanted(feature: FeatureLike) -> Wanted:
     return Wanted(reference, None if columns is None else tuple(columns))
 
 
-def read_spine(spine: ArrowFrame | str | Path) -> pl.DataFrame:
+def read_spine(spine: Spine) -> pl.DataFrame:
     """A frame, or a Parquet or CSV file, as Polars. Raises InvalidSpine."""
     if isinstance(spine, str | Path):
         return _read_file(Path(spine))
-    if isinstance(spine, pl.LazyFrame):
-        return spine.collect()
-    if not hasattr(spine, "__arrow_c_stream__"):
+    if not isinstance(spine, pl.LazyFrame) and not frames.speaks_arrow(spine):
         raise InvalidSpine(
-            f"{type(spine).__name__} is no Arrow frame",
+            f"{_kind(spine)} is no Arrow frame",
             hint="pass a polars, pandas, pyarrow or duckdb frame, or a file's path",
         )
-    return pl.DataFrame(spine)
+    try:
+        return frames.collected(spine)
+    except (Exception, pl.exceptions.PanicException) as error:
+        raise InvalidSpine(
+            f"the spine, {_kind(spine)}, cannot be read as an Arrow frame",
+            cause=f"{type(error).__name__}: {error}",
+            hint="each column needs one type, and a name of its own",
+        ) from error
+
+
+def _kind(value: object) -> str:
+    kind = type(value)
+    return f"a {kind.__qualname__} of {kind.__module__.partition('.')[0]}"
 
 
 def _read_file(path: Path) -> pl.DataFrame:

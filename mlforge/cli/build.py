@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli.confirm import MessageOption, commit_cells, tell_detached
 from mlforge.cli.context import Features, JsonOption, Tags, names, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import plural, rows, seconds, shortened, size
@@ -22,9 +23,10 @@ def build(
     version: Annotated[
         str | None, typer.Option(metavar="X.Y.Z", help="The number, for one feature")
     ] = None,
-    no_commit: Annotated[
-        bool, typer.Option("--no-commit", help="Write the files and leave committing to you")
-    ] = False,
+    commit: Annotated[
+        bool | None,
+        typer.Option("--commit/--no-commit", help="Commit, or write the files only: [git] commit"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute, and write nothing")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Compute although nothing changed")
@@ -33,9 +35,7 @@ def build(
         bool,
         typer.Option("--accept-nondeterminism", help="Make a version of a result that varies"),
     ] = False,
-    message: Annotated[
-        str | None, typer.Option("-m", "--message", metavar="MSG", help="The commit's subject")
-    ] = None,
+    message: MessageOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compute what changed and commit its versions
@@ -43,13 +43,14 @@ def build(
     Example: mlforge build -f user_spend --dry-run
     """
     screen, started = screen_of(context), time.perf_counter()
-    definitions = project().load()
+    here = project()
+    definitions, is_committed = here.load(), here.config.commits if commit is None else commit
     with screen.progress() as progress:
         report = definitions.build(
             names(features),
             tags=names(tags),
             version=version,
-            commit=not no_commit,
+            commit=is_committed,
             dry_run=dry_run,
             force=force,
             accept_nondeterminism=accept_nondeterminism,
@@ -63,7 +64,7 @@ def build(
             Format.JSON, "mlforge.build/v1", report.to_dict(), "features", Table((), ())
         )
     else:
-        _tell(screen, report, elapsed, is_committed=not (no_commit or dry_run))
+        _tell(screen, report, elapsed, is_committed=is_committed and not dry_run)
     _tell_problems(screen, report)
     if report.failed:
         raise typer.Exit(1)
@@ -121,13 +122,11 @@ def _tell_commit(
         screen.line(f"{count} would be built; nothing was written", took)
     elif report.commit is None or not is_committed:
         screen.line(f"{count} written, not committed", took)
-        screen.next("mlforge build, or git add the store and git commit")
+        screen.next("mlforge build")
     else:
-        place = f"on {report.branch}" if report.branch else "on a detached HEAD"
-        screen.line(f"{count} in one commit ", (report.commit.short, "yellow"), f" {place}", took)
+        screen.line(f"{count} in one ", *commit_cells(report.commit, report.branch), took)
+        tell_detached(screen, report.branch)
         screen.next(f"mlforge log {report.built[0]}")
-        if report.branch is None:
-            screen.message("hint: git switch -c NAME keeps this commit on a branch")
 
 
 def _tell_problems(screen: Screen, report: BuildReport) -> None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.cli.context import JsonOption, project, screen_of
-from mlforge.cli.render import Format, Table
+from mlforge.cli import completion
+from mlforge.cli.confirm import DryRunOption
+from mlforge.cli.context import JsonOption, project, screen_of, tell_note
+from mlforge.cli.render import Format, Screen, Table
+
+if TYPE_CHECKING:
+    from mlforge.flows.checkout import CheckedOut
 
 
 def checkout(
     context: typer.Context,
     feature: Annotated[
-        str, typer.Argument(metavar="FEATURE[@REF]", help="A version; without @REF the committed")
+        str,
+        typer.Argument(
+            metavar="FEATURE[@REF]",
+            help="A version; without @REF the committed",
+            autocompletion=completion.references,
+        ),
     ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would change, and write nothing")
-    ] = False,
+    dry_run: DryRunOption = False,
     json: JsonOption = False,
 ) -> None:
     """Make a version head in the work tree; git status shows it, nothing is committed
@@ -26,15 +34,26 @@ def checkout(
     """
     screen = screen_of(context)
     done = project().store().checkout(feature, dry_run=dry_run)
-    name = done.manifest.name
     if json:
         record = {**done.to_dict(), "dry_run": dry_run}
         screen.document(Format.JSON, "mlforge.checkout/v1", record, "features", Table((), ()))
-        return
+    else:
+        _tell(screen, done, is_dry=dry_run)
+    tell_note(screen, done.note)
+
+
+def _tell(screen: Screen, done: CheckedOut, *, is_dry: bool) -> None:
+    name, version = done.manifest.name, done.manifest.version
     state = f"pinned, {done.newest} newest" if done.is_pinned else "newest"
-    verb = "would be" if dry_run else "is"
-    same = "" if done.is_changed else " already"
-    screen.line(f"{name} {done.manifest.version} {verb} head here{same} ({state})")
+    if not done.is_changed:
+        screen.line(f"{name} {version} is head here already ({state})")
+    elif is_dry:
+        screen.line(f"{name} {version} would be head here ({state}); nothing was written")
+    else:
+        screen.line(f"{name} {version} is head here ({state})")
     if not done.has_rows:
         screen.message(f"its rows are not in this clone; mlforge build -f {name} makes the head's")
-    screen.next(f"mlforge checkout {name}" if done.is_pinned else f"mlforge show {name}")
+    if is_dry and done.is_changed:
+        screen.next(f"mlforge checkout {name}@{version}")
+    else:
+        screen.next(f"mlforge checkout {name}" if done.is_pinned else f"mlforge show {name}")

@@ -1,14 +1,24 @@
-"""Confirm: what a command that changes history asks before it does."""
+"""Confirm: what a command that changes history asks before it does, and says when it has."""
 
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli.render import Cell, Screen
 from mlforge.errors import InvalidUsage
 
+if TYPE_CHECKING:
+    from mlforge.ids import CommitId
+
+MessageOption = Annotated[
+    str | None, typer.Option("-m", "--message", metavar="MSG", help="The commit's subject")
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would change, and write nothing")
+]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask")]
 NoInputOption = Annotated[
     bool, typer.Option("--no-input", help="Never ask: without --yes it is an error")
@@ -23,5 +33,22 @@ def confirm(question: str, command: str, *, is_sure: bool, asks: bool) -> None:
     if is_sure:
         return
     if not (asks and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InvalidUsage("this asks before it commits, and nobody can answer", hint=command)
-    typer.confirm(question, abort=True, err=True)
+        raise InvalidUsage(
+            "this asks before it commits, and nobody can answer", hint=f"{command} --yes"
+        )
+    screen = Screen()
+    if not screen.ask(question):
+        screen.message("nothing was changed")
+        raise typer.Exit(1)
+
+
+def commit_cells(commit: CommitId, branch: str | None) -> tuple[Cell, ...]:
+    """The end of a line that tells what was committed: which commit, and where."""
+    place = f" on {branch}" if branch else " on a detached HEAD"
+    return ("commit ", (commit.short, "yellow"), place)
+
+
+def tell_detached(screen: Screen, branch: str | None) -> None:
+    """A commit that no branch holds is soon lost."""
+    if branch is None:
+        screen.message("hint: git switch -c NAME keeps this commit on a branch")

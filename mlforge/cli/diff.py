@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli import completion
 from mlforge.cli.changes import ColumnWords, FeatureWords, place, unchanged_words, words_of
 from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
 from mlforge.cli.render import Format, Table
@@ -23,8 +24,20 @@ _WIDTH = 80
 
 def diff(
     context: typer.Context,
-    before: Annotated[str, typer.Argument(metavar="A", help="FEATURE[@REF], a git revision, A..B")],
-    after: Annotated[str | None, typer.Argument(metavar="[B]", help="The same, to compare")] = None,
+    before: Annotated[
+        str,
+        typer.Argument(
+            metavar="A",
+            help="FEATURE[@REF], a git revision, A..B",
+            autocompletion=completion.references,
+        ),
+    ],
+    after: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[B]", help="The same, to compare", autocompletion=completion.references
+        ),
+    ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 on a difference")] = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
@@ -48,6 +61,10 @@ def diff(
                 screen.line(line)
         case chosen:
             screen.document(chosen, SCHEMA, record, "features", Table((), ()))
+    if found.is_same:
+        # A diff that differs tells its notes itself.
+        for note in [note for feature in found.features for note in feature.notes]:
+            screen.message(note)
     if exit_code and not found.is_same:
         raise typer.Exit(1)
 
@@ -118,9 +135,11 @@ def _markdown_details(feature: FeatureWords) -> Iterator[str]:
     yield ""
     yield f"<details><summary>{feature.name}: {counted} listed{', ' * bool(rest)}{rest}</summary>"
     yield ""
-    yield from (f"- {label}: {code(text)}" for label, text in remarks if text)
+    told = [f"- {label}: {code(text)}" for label, text in remarks if text]
+    yield from told
     if feature.columns:
-        yield ""
+        if told:
+            yield ""
         header = ("", "column", "type", "nulls", "distinct", "mean", "range")
         yield from _markdown_table(header, [_markdown_cells(c) for c in feature.columns])
     yield ""

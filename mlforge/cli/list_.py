@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.cli import versions
+from mlforge.cli import completion, versions
 from mlforge.cli.context import (
     FormatOption,
     JsonOption,
@@ -16,6 +16,7 @@ from mlforge.cli.context import (
     names,
     project,
     screen_of,
+    tell_errors,
 )
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import rows, size
@@ -23,7 +24,7 @@ from mlforge.errors import InvalidUsage
 
 if TYPE_CHECKING:
     from mlforge.canonical import Plain
-    from mlforge.flows.overview import FeatureOverview
+    from mlforge.flows.overview import Overview
 
 
 class What(StrEnum):
@@ -40,7 +41,12 @@ def list_(
     context: typer.Context,
     what: Annotated[What, typer.Argument(help="What to list")] = What.FEATURES,
     feature: Annotated[
-        str | None, typer.Argument(metavar="[FEATURE]", help="For versions: of which feature")
+        str | None,
+        typer.Argument(
+            metavar="[FEATURE]",
+            help="For versions: of which feature",
+            autocompletion=completion.features,
+        ),
     ] = None,
     tags: Tags = None,
     format: FormatOption = Format.TABLE,
@@ -57,24 +63,27 @@ def list_(
         return
     if feature is not None:
         raise InvalidUsage(f"list {what} takes no feature", hint=f"mlforge list {what}")
-    screen, chosen = screen_of(context), chosen_format(format, json)
-    found = project().store().overview(names(tags))
+    screen, chosen, here = screen_of(context), chosen_format(format, json), project()
+    found = here.store().overview(names(tags), declared=here.declared_names())
     if what is What.FEATURES:
         _features(screen, chosen, found)
     else:
         _grouped(screen, chosen, what, found)
-    if not found and chosen is Format.TABLE:
-        screen.message("no feature yet")
-        screen.next("mlforge build")
+    if not found.features and not found.broken and chosen is Format.TABLE:
+        screen.message("no feature has these tags" if tags else "no feature yet")
+        screen.next("mlforge list" if tags else "mlforge build")
+    if broken := tell_errors(screen, [feature.error for feature in found.broken]):
+        screen.next("mlforge verify")
+        raise typer.Exit(broken)
 
 
-def _features(screen: Screen, format: Format, found: tuple[FeatureOverview, ...]) -> None:
+def _features(screen: Screen, format: Format, found: Overview) -> None:
     table = Table(
         ("feature", "version", "keys", "columns", "rows", "size", "tags", "description"),
         [
             [
                 o.manifest.name,
-                _version(o),
+                f"{o.manifest.version} {o.marks}".rstrip(),
                 ", ".join(o.manifest.schema.keys),
                 str(len(o.manifest.schema.values)),
                 rows(o.manifest.rows).split()[0],
@@ -82,30 +91,25 @@ def _features(screen: Screen, format: Format, found: tuple[FeatureOverview, ...]
                 ", ".join(o.manifest.tags),
                 o.manifest.description or "",
             ]
-            for o in found
+            for o in found.features
         ],
         numbers=frozenset({"columns", "rows", "size"}),
         styles={"feature": "bold", "version": "green"},
     )
-    record: dict[str, Plain] = {"features": [o.to_dict() for o in found]}
-    screen.document(format, "mlforge.list/v1", record, "features", table)
-    for o in found:
-        if o.remark is not None and format is Format.TABLE:
+    screen.document(format, "mlforge.list/v1", found.to_dict(), "features", table)
+    if format is not Format.TABLE:
+        return
+    for o in found.features:
+        if o.remark is not None:
             screen.line(f"{o.manifest.name}  {o.remark}")
+    for broken in found.broken:
+        screen.line(f"{broken.name}  broken: {broken.error.code}")
 
 
-def _version(o: FeatureOverview) -> str:
-    draft = " draft" if o.is_draft else ""
-    pinned = f" pinned, {o.newest} newest" if o.is_pinned else ""
-    return f"{o.manifest.version}{draft}{pinned}"
-
-
-def _grouped(
-    screen: Screen, format: Format, what: What, found: tuple[FeatureOverview, ...]
-) -> None:
+def _grouped(screen: Screen, format: Format, what: What, found: Overview) -> None:
     """Entities, sources or tags, each with the features that have it."""
     groups: dict[str, list[str]] = {}
-    for o in found:
+    for o in found.features:
         manifest = o.manifest
         match what:
             case What.ENTITIES:
@@ -118,4 +122,5 @@ def _grouped(
             groups.setdefault(key, []).append(manifest.name)
     table = Table((what.value, "features"), [[k, ", ".join(v)] for k, v in sorted(groups.items())])
     items: list[Plain] = [{"name": k, "features": v} for k, v in sorted(groups.items())]
-    screen.document(format, f"mlforge.list.{what}/v1", {what.value: items}, what.value, table)
+    record: dict[str, Plain] = {what.value: items, "broken": found.to_dict()["broken"]}
+    screen.document(format, f"mlforge.list.{what}/v1", record, what.value, table)

@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
+from mlforge.cli import completion
+from mlforge.cli.context import (
+    FormatOption,
+    JsonOption,
+    chosen_format,
+    project,
+    screen_of,
+    tell_note,
+)
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import ago, rows, shortened
+from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
     from mlforge.canonical import Plain
@@ -20,7 +29,10 @@ if TYPE_CHECKING:
 def log(
     context: typer.Context,
     feature: Annotated[
-        str | None, typer.Argument(metavar="[FEATURE]", help="Of one feature")
+        str | None,
+        typer.Argument(
+            metavar="[FEATURE]", help="Of one feature", autocompletion=completion.features
+        ),
     ] = None,
     limit: Annotated[int | None, typer.Option("-n", min=1, help="At most so many")] = None,
     format: FormatOption = Format.TABLE,
@@ -39,11 +51,14 @@ def log(
         numbers=frozenset({"rows"}),
         styles={"version": "green", "commit": "yellow", "date": "dim", "author": "dim"},
     )
-    if feature is not None:
+    if len({entry.manifest.name for entry in entries}) == 1 and feature is not None:
         table = replace(table, columns=table.columns[1:], rows=[cells[1:] for cells in table.rows])
     record: dict[str, Plain] = {"versions": [entry.to_dict() for entry in entries]}
     chosen = chosen_format(format, json)
     screen.document(chosen, "mlforge.log/v1", record, "versions", table)
+    if feature is not None and entries[0].manifest.name != feature:
+        resolve = load_module("mlforge.flows.resolve", None)
+        tell_note(screen, resolve.rename_note(feature, entries[0].manifest.name))
     if not entries and chosen is Format.TABLE:
         screen.message("no version yet")
         screen.next("mlforge build")

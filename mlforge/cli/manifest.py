@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli.confirm import DryRunOption
 from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import ago, plural, rows
@@ -20,6 +21,7 @@ def manifest(
     regenerate: Annotated[
         bool, typer.Option("--regenerate", help="Write it to manifest.json in the store")
     ] = False,
+    dry_run: DryRunOption = False,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
@@ -30,12 +32,15 @@ def manifest(
     screen, chosen = screen_of(context), chosen_format(format, json)
     store = project().store()
     heads = store.heads()
-    path = store.regenerate_manifest(heads) if regenerate and heads else None
+    is_written = regenerate and heads and not dry_run
+    path = store.regenerate_manifest(heads) if is_written else None
     record = {"features": [head.to_dict() for head in heads]}
     if path is None or chosen is not Format.TABLE:
         screen.document(chosen, "mlforge.manifest/v1", record, "features", _table(heads))
     else:
         screen.line(f"{path}  {plural(len(heads), 'feature')}")
+    if regenerate and dry_run:
+        screen.message("nothing was written")
     if not heads and chosen is Format.TABLE:
         screen.message("no feature yet")
         screen.next("mlforge build")

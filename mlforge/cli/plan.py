@@ -15,12 +15,12 @@ from mlforge.cli.context import (
     names,
     project,
     screen_of,
+    tell_errors,
 )
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import shortened
 
 if TYPE_CHECKING:
-    from mlforge.canonical import Plain
     from mlforge.flows.plan import PlannedFeature
 
 
@@ -39,13 +39,11 @@ def plan(
     planned = project().load().plan(names(features), tags=names(tags))
     rows = [[p.name, _versions(p), _change(p), _data(p)] for p in planned]
     table = Table(("feature", "version", "change", "data"), rows, has_header=False)
-    record: dict[str, Plain] = {"features": [_fields(p) for p in planned]}
-    screen.document(chosen_format(format, json), "mlforge.plan/v1", record, "features", table)
-    errors = [p.error for p in planned if p.error is not None]
-    for error in errors:
-        screen.error(error)
-    if errors:
-        raise typer.Exit(max(error.exit_code for error in errors))
+    screen.document(
+        chosen_format(format, json), "mlforge.plan/v1", planned.to_dict(), "features", table
+    )
+    if failed := tell_errors(screen, [p.error for p in planned if p.error is not None]):
+        raise typer.Exit(failed)
     if any(p.status not in ("unchanged", "retired") for p in planned):
         screen.next("mlforge build")
     for p in planned:
@@ -75,17 +73,3 @@ def _change(planned: PlannedFeature) -> str:
 
 def _data(planned: PlannedFeature) -> str:
     return "data: unknown until built" if planned.status in ("changed", "unknown") else ""
-
-
-def _fields(planned: PlannedFeature) -> dict[str, Plain]:
-    return {
-        "name": planned.name,
-        "status": planned.status.value,
-        "head": None if planned.head is None else str(planned.head),
-        "next": None if planned.next is None else str(planned.next),
-        "bump": planned.change.bump.word,
-        "reason": planned.change.reason,
-        "details": list(planned.change.details),
-        "causes": list(planned.causes),
-        "error": None if planned.error is None else planned.error.code,
-    }

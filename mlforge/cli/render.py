@@ -15,8 +15,9 @@ from functools import cached_property
 from io import StringIO
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
+from mlforge.cli.layout import aligned, stacked
 from mlforge.cli.text import one_line, safe, width
-from mlforge.errors import MlforgeError
+from mlforge.errors import MlforgeError, StorageFailed, redacted
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
@@ -52,9 +53,15 @@ class Screen:
     """Where a command's words go."""
 
     def __init__(
-        self, *, is_quiet: bool = False, shows_progress: bool = True, is_debug: bool = False
+        self,
+        *,
+        is_quiet: bool = False,
+        is_verbose: bool = False,
+        shows_progress: bool = True,
+        is_debug: bool = False,
     ) -> None:
         self.is_quiet = is_quiet
+        self.is_verbose = is_verbose
         self.is_debug = is_debug
         self._shows_progress = shows_progress and not is_quiet
         self._out = _Stream(sys.stdout)
@@ -64,6 +71,11 @@ class Screen:
         """A line of data; a cell may be (text, style)."""
         if not self.is_quiet:
             self._out.print(cells)
+
+    @property
+    def stdout(self) -> IO[str]:
+        """For a program that is to write there itself."""
+        return self._out.file
 
     def message(self, *cells: Cell) -> None:
         """A line for people, on stderr."""
@@ -79,8 +91,13 @@ class Screen:
         self._err.print([("warning: ", "yellow"), text])
 
     def table(self, table: Table) -> None:
-        """Aligned columns, two spaces apart; no box, no cut. Data: -q does not silence it."""
-        for cells in _aligned(table):
+        """Aligned columns, two spaces apart; no box, no cut. Data: -q does not silence it.
+
+        A terminal that is too narrow gets each row as a heading with its facts below.
+        """
+        rows, room = list(aligned(table)), self._out.columns
+        needed = sum(width(text) for text, _ in rows[0]) - 2 if rows else 0
+        for cells in rows if room is None or needed <= room else stacked(table, room):
             self._out.print(cells)
 
     def document(
@@ -102,19 +119,41 @@ class Screen:
     def error(self, error: MlforgeError) -> None:
         """What, why, and what to type; the traceback only when asked for."""
         if self.is_debug:
-            self._err.write("".join(traceback.format_exception(error)))
+            self._err.write(_traceback(error))
         self._err.print([(f"error[{error.code}]: ", "bold red"), error.message])
         if error.cause:
             self._err.print([("cause: ", "bold"), error.cause])
-        if error.hint:
-            self._err.print([("hint: ", "bold green"), error.hint])
+        hint = error.hint or f"mlforge explain {error.code}"
+        self._err.print([("hint: ", "bold green"), hint])
+
+    def crash(self, error: Exception) -> None:
+        """A bug of mlforge's own: its traceback is what helps to mend it."""
+        self._err.write(_traceback(error))
+        self._err.print([("error[MLF0000]: ", "bold red"), "mlforge has a bug; please report it"])
+
+    def ask(self, question: str) -> bool:
+        """Whether the answer is yes. No answer, as after Ctrl-D, is no."""
+        self._err.write(f"{safe(question)} [y/N] ")
+        answer = sys.stdin.readline()
+        if not answer.endswith("\n"):
+            self._err.write("\n")
+        return answer.strip().lower() in ("y", "yes")
+
+    def listen(self) -> Callable[[], None]:
+        """Show what the library logs: what it reads, where, and why. Calling the result ends it."""
+        module = load_module("mlforge.cli.listener", None)
+        end: Callable[[], None] = module.listen(self._note)
+        return end
+
+    def _note(self, text: str) -> None:
+        self._err.print([("mlforge: ", "dim"), text])
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
         """A line on the terminal that says what is being done, gone afterwards."""
         # FORCE_COLOR makes a pipe colourful; a spinner is for eyes alone.
-        if not (self._shows_progress and self._err.is_watched):
-            yield Progress(None)
+        if self.is_verbose or not (self._shows_progress and self._err.is_watched):
+            yield Progress(self._note if self.is_verbose else None)
             return
         with self._err.terminal.status() as update:
             yield Progress(update)
@@ -137,6 +176,11 @@ class _Stream:
     def is_watched(self) -> bool:
         return self._file.isatty() and self.is_terminal
 
+    @property
+    def columns(self) -> int | None:
+        """How wide a terminal is; a pipe has no end."""
+        return self.terminal.columns if self.is_watched else None
+
     @cached_property
     def terminal(self) -> Terminal:
         module = load_module("mlforge.cli.terminal", None)
@@ -151,9 +195,20 @@ class _Stream:
         else:
             self.terminal.print(safely)
 
+    @property
+    def file(self) -> IO[str]:
+        return self._file
+
     def write(self, text: str) -> None:
-        self._file.write(text)
-        self._file.flush()
+        """Raises StorageFailed; a reader that has gone away is a BrokenPipeError."""
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            place = "standard error" if self._file is sys.stderr else "standard output"
+            raise StorageFailed(f"{place}: {error.strerror}", hint="df -h") from error
 
 
 class Progress:
@@ -180,20 +235,9 @@ def _position(number: int, count: int, elapsed: float) -> str:
     return f" [{number}/{count}]  {done / elapsed:.1f}/s, {left:.0f} s left"
 
 
-def _aligned(table: Table) -> Iterator[list[Cell]]:
-    rows = [[one_line(cell) for cell in row] for row in table.rows]
-    headers = [list(table.columns)] if table.has_header else []
-    widths = [
-        max((width(row[i]) for row in headers + rows), default=0) for i in range(len(table.columns))
-    ]
-    for position, row in enumerate(headers + rows):
-        is_header = position < len(headers)
-        cells = list[Cell]()
-        for name, cell, wide in zip(table.columns, row, widths, strict=True):
-            space = " " * (wide - width(cell))
-            padded = space + cell if name in table.numbers else cell + space
-            cells.append((padded + "  ", "dim" if is_header else table.styles.get(name, "")))
-        yield cells
+def _traceback(error: Exception) -> str:
+    """Without the values of variables, and without credentials."""
+    return redacted("".join(traceback.format_exception(error)))
 
 
 def _items(record: Mapping[str, Plain], name: str) -> Sequence[Plain]:

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli import completion
 from mlforge.cli.changes import column_words
-from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
+from mlforge.cli.context import (
+    FormatOption,
+    JsonOption,
+    chosen_format,
+    project,
+    screen_of,
+    tell_note,
+)
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import plural, rows, size
 from mlforge.plugins import load_module
@@ -18,7 +26,14 @@ if TYPE_CHECKING:
 
 def show(
     context: typer.Context,
-    feature: Annotated[str, typer.Argument(metavar="FEATURE[@REF]", help="A feature or a version")],
+    feature: Annotated[
+        str,
+        typer.Argument(
+            metavar="FEATURE[@REF]",
+            help="A feature or a version",
+            autocompletion=completion.references,
+        ),
+    ],
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
@@ -39,6 +54,7 @@ def show(
         screen.table(Table(("", ""), fields, has_header=False))
         screen.line("")
     screen.document(chosen, "mlforge.show/v1", metadata.to_dict(), "columns", columns)
+    tell_note(screen, metadata.note)
 
 
 def _cells(metadata: FeatureMetadata, name: str, type: str) -> list[str]:
@@ -68,7 +84,6 @@ def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
     created = f" {metadata.created_at.isoformat()}" if metadata.created_at else ""
     return [
         ("feature", f"{manifest.name} {manifest.version}"),
-        ("note", metadata.note or ""),
         ("description", manifest.description or ""),
         ("owner", manifest.owner or ""),
         ("tags", ", ".join(manifest.tags)),
@@ -81,7 +96,7 @@ def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
             f"{rows(manifest.rows)} in {plural(len(manifest.parts), 'object')}, "
             f"{size(manifest.size_bytes)}",
         ),
-        ("profile", metadata.profile_problem or ""),
+        ("no profile", metadata.profile_problem or ""),
         (
             "left out",
             f"{rows(manifest.excluded)} without a key or time" if manifest.excluded else "",

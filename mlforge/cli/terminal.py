@@ -20,6 +20,10 @@ class Terminal:
     def is_terminal(self) -> bool:
         return self._console.is_terminal
 
+    @property
+    def columns(self) -> int:
+        return self._console.width
+
     def print(self, cells: Sequence[tuple[str, str]]) -> None:
         """One line of (text, style), without the spaces at its end."""
         text = Text()

@@ -36,6 +36,7 @@ def train(
     full_names: Annotated[
         bool, typer.Option("--full-names", help="Name columns FEATURE__COLUMN")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Join, and write nothing")] = False,
     json: JsonOption = False,
 ) -> None:
     """Join features to a spine, each row as it was known at its time
@@ -60,19 +61,20 @@ def train(
             at=at,
             on_event=lambda e: progress.say(f"joining {e.feature}", e.number, e.count),
         )
-        progress.say(f"writing {output}", 1, 1)
-        api.write_training_set(training, output)
+        if not dry_run:
+            progress.say(f"writing {output}", 1, 1)
+            api.write_training_set(training, output)
     provenance: Provenance = training.provenance
     if json:
         record = {**provenance.to_dict(), "output": str(output)}
         screen.document(Format.JSON, "mlforge.train/v1", record, "features", Table((), ()))
     else:
-        _tell(screen, provenance, output, time.perf_counter() - started)
+        _tell(screen, provenance, None if dry_run else output, time.perf_counter() - started)
     for note in training.notes:
         screen.message(note)
 
 
-def _tell(screen: Screen, provenance: Provenance, output: Path, elapsed: float) -> None:
+def _tell(screen: Screen, provenance: Provenance, output: Path | None, elapsed: float) -> None:
     screen.line(f"{rows(provenance.rows)} in and out  ", (seconds(elapsed), "dim"))
     table = Table(
         ("feature", "matched", "age"),
@@ -86,7 +88,8 @@ def _tell(screen: Screen, provenance: Provenance, output: Path, elapsed: float) 
             verb = "lies" if match.past_horizon == 1 else "lie"
             late = f"{rows(match.past_horizon)} {verb} after the horizon of {match.pin.reference}"
             screen.line(f"{late} (by {human_age(match.furthest)} at most)")
-    screen.line(f"{output}  content ", (provenance.content_hash.short, "yellow"))
+    place = output or "nothing was written"
+    screen.line(f"{place}  content ", (provenance.content_hash.short, "yellow"))
     if any(match.pin.commit is None for match in provenance.features):
         screen.warning("at least one version is a draft, in no commit: this cannot be made again")
     elif provenance.is_dirty:

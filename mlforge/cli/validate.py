@@ -15,12 +15,12 @@ from mlforge.cli.context import (
     names,
     project,
     screen_of,
+    tell_errors,
 )
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import plural, rows
 
 if TYPE_CHECKING:
-    from mlforge.canonical import Plain
     from mlforge.flows.validate import Validated
 
 
@@ -44,13 +44,12 @@ def validate(
         [row for result in results for row in _rows(result)],
         has_header=False,
     )
-    record: dict[str, Plain] = {"features": [_fields(result) for result in results]}
-    screen.document(chosen_format(format, json), "mlforge.validate/v1", record, "features", table)
-    errors = [result.error for result in results if result.error is not None]
-    for error in errors:
-        screen.error(error)
+    screen.document(
+        chosen_format(format, json), "mlforge.validate/v1", results.to_dict(), "features", table
+    )
+    failed = tell_errors(screen, [r.error for r in results if r.error is not None])
     if not all(result.holds for result in results):
-        raise typer.Exit(max((error.exit_code for error in errors), default=1))
+        raise typer.Exit(failed or 1)
 
 
 def _rows(result: Validated) -> list[list[str]]:
@@ -62,21 +61,3 @@ def _rows(result: Validated) -> list[list[str]]:
         [result.name, f"{f.column} {f.validator}", f"{rows(f.count)} fail: {', '.join(f.examples)}"]
         for f in result.failures
     ]
-
-
-def _fields(result: Validated) -> dict[str, Plain]:
-    return {
-        "name": result.name,
-        "validators": result.validators,
-        "holds": result.holds,
-        "failures": [
-            {
-                "column": failure.column,
-                "validator": failure.validator,
-                "count": failure.count,
-                "examples": list(failure.examples),
-            }
-            for failure in result.failures
-        ],
-        "error": None if result.error is None else result.error.code,
-    }

@@ -35,7 +35,7 @@ def verify(
         report = (
             project()
             .store()
-            .verify(is_quick=quick, on_event=lambda e: progress.say(e.stage, e.number, e.count))
+            .verify(quick=quick, on_event=lambda e: progress.say(e.stage, e.number, e.count))
         )
     table = Table(("feature", "version", "problem"), [_cells(p) for p in report.problems])
     if chosen is not Format.TABLE or report.problems:

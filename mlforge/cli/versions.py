@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
 import typer
 
-from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
+from mlforge.cli.context import (
+    FeatureArgument,
+    FormatOption,
+    JsonOption,
+    chosen_format,
+    project,
+    screen_of,
+    tell_note,
+)
 from mlforge.cli.render import Format, Table
-
-if TYPE_CHECKING:
-    from mlforge.canonical import Plain
 
 
 def versions(
     context: typer.Context,
-    feature: Annotated[str, typer.Argument(metavar="FEATURE", help="A feature")],
+    feature: FeatureArgument,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
@@ -23,10 +26,14 @@ def versions(
 
     Example: mlforge versions user_spend
     """
-    store = project().store()
-    head = store.metadata(feature)
-    found = store.list_versions(head.name)
-    record: dict[str, Plain] = {"feature": head.name, "head": head.version, "versions": found}
-    table = Table(("version",), [[version] for version in found], has_header=False)
+    screen = screen_of(context)
+    found = project().store().versions(feature)
+    table = Table(
+        ("version", "marks"),
+        [[str(version.version), version.marks] for version in found.versions],
+        has_header=False,
+        styles={"version": "green"},
+    )
     chosen = chosen_format(format, json)
-    screen_of(context).document(chosen, "mlforge.versions/v1", record, "versions", table)
+    screen.document(chosen, "mlforge.versions/v1", found.to_dict(), "versions", table)
+    tell_note(screen, found.note)

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What a key column identifies: `Entity(name="user", join_key="user_id")`."""
+    """What a key column identifies: `Entity(name="user", join_key="user_id")`.
+
+    `from_columns`, a key made of several columns, is not built yet.
+    """
 
     name: str
     join_key: str

@@ -20,7 +20,9 @@ from mlforge.times import Duration
 if TYPE_CHECKING:
     import polars as pl
 
-    Function: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame | pl.DataFrame]
+    from mlforge.arrow import ArrowFrame
+
+    Function: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame | ArrowFrame]
 
 DateIs = Literal["end", "start"]
 
@@ -55,7 +57,7 @@ class Declaration:
         self.name: str = getattr(function, "__name__", "?")
         self.__doc__ = function.__doc__
 
-    def __call__(self, frame: pl.LazyFrame) -> pl.LazyFrame | pl.DataFrame:
+    def __call__(self, frame: pl.LazyFrame) -> pl.LazyFrame | ArrowFrame:
         return self.function(frame)
 
     def __repr__(self) -> str:
@@ -118,7 +120,26 @@ def feature(
     engine: str | None = None,
     renamed_from: str | None = None,
 ) -> Callable[[Function], Declaration]:
-    """Declare a feature. Mistakes are reported by `Definitions`, all at once."""
+    """Declare a feature: a function that gets its source as a LazyFrame and returns rows.
+
+    It may return a LazyFrame or any Arrow frame. Code that needs a DataFrame is run again on one.
+    Its name is the feature's name. Mistakes are not reported here but by `Definitions`, all at
+    once.
+
+    Who and when: `keys` are the columns that say what a row is about, or `entities` with their
+    `join_key`. `timestamp` is the column that says when a row was known; without it the feature
+    is static. `date_is`: whether a date means its day's `"end"` or `"start"`. `max_age`: rows
+    older than that are null in training data. Durations: `30s 15m 1h 1d 1w` or `timedelta`.
+
+    What: `source` is a path or a Source. With `metrics`, rows are aggregated over windows of
+    whole `interval`s, and only keys, timestamp and metrics are kept; without, the function's
+    columns are. `tiebreak`: of rows with equal keys and timestamp, the greatest by these columns
+    is kept. `validators`: by column, run on what the function returns; one that fails stops the
+    feature. `renamed_from`: the name whose versions it continues.
+
+    `created`, `ambiguous`, a `timezone` but UTC and an `engine` but Polars are not built yet.
+    Rules: docs/semantics.md#rolling-windows, docs/semantics.md#features-without-metrics.
+    """
     not_yet = {
         "created": created,
         "timezone": timezone if timezone != "UTC" else None,

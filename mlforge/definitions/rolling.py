@@ -14,7 +14,12 @@ from mlforge.types import DataType, TypeKind, decimal, float64, int64
 
 @dataclass(frozen=True, slots=True)
 class Rolling:
-    """Windows over which columns are aggregated: `Rolling(["7d"], {"amount": ["sum"]})`."""
+    """Windows over which columns are aggregated: `Rolling(["7d"], {"amount": ["sum"]})`.
+
+    Windows are positive multiples of the feature's interval. Aggregations: `count`, `sum`,
+    `mean`, `min`, `max`. Columns made: `{feature}__{column}__{aggregation}__{interval}__{window}`.
+    Rule: docs/semantics.md#rolling-windows.
+    """
 
     windows: Sequence[str | timedelta]
     aggregations: Mapping[str, Sequence[str]]

@@ -20,7 +20,9 @@ _CREDENTIALS = re.compile(r"://[^/@]*@")
 class Source:
     """A Parquet or CSV file, or a glob of them. A relative path starts at the project's root.
 
-    `schema` gives canonical types to columns of a CSV; the others are inferred over the whole file.
+    `format`: `"parquet"` or `"csv"`; None: as the suffix says. `schema` gives canonical types
+    (`"int64"`, `"datetime[UTC]"`) to columns of a CSV; the others are inferred over the whole file.
+    Rule: docs/semantics.md#sources.
     """
 
     path: str | Path

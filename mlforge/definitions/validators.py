@@ -86,7 +86,7 @@ Validator: TypeAlias = NotNull | Unique | Compares | InRange | MatchesRegex | Is
 
 
 def not_null() -> Validator:
-    """No null."""
+    """No value is null; the only validator that a null fails."""
     return NotNull()
 
 
@@ -96,37 +96,37 @@ def unique() -> Validator:
 
 
 def greater_than(bound: Scalar) -> Validator:
-    """Every value is greater than the bound."""
+    """Every value is greater than the bound; a null passes, NaN fails."""
     return Compares(Operator.GREATER, bound)
 
 
 def greater_than_or_equal(bound: Scalar) -> Validator:
-    """Every value is at least the bound."""
+    """Every value is at least the bound; a null passes, NaN fails."""
     return Compares(Operator.GREATER_EQUAL, bound)
 
 
 def less_than(bound: Scalar) -> Validator:
-    """Every value is less than the bound."""
+    """Every value is less than the bound; a null passes, NaN fails."""
     return Compares(Operator.LESS, bound)
 
 
 def less_than_or_equal(bound: Scalar) -> Validator:
-    """Every value is at most the bound."""
+    """Every value is at most the bound; a null passes, NaN fails."""
     return Compares(Operator.LESS_EQUAL, bound)
 
 
 def in_range(min: Scalar, max: Scalar, inclusive: bool = True) -> Validator:
-    """Every value lies between the bounds."""
+    """Every value lies between the bounds, or on them if inclusive; a null passes, NaN fails."""
     return InRange(min, max, inclusive)
 
 
 def matches_regex(pattern: str) -> Validator:
-    """The whole text matches the pattern."""
+    """The whole text matches the pattern, in the syntax of Polars; a null passes."""
     return MatchesRegex(pattern)
 
 
 def is_in(values: Collection[Scalar]) -> Validator:
-    """Every value is one of these."""
+    """Every value is one of these; a null passes."""
     # A set has another order in each process, and the manifest keeps the order.
     return IsIn(tuple(sorted(values, key=repr) if isinstance(values, Set) else values))
 

@@ -65,13 +65,16 @@ class Grid:
         return cls(unit, width, max(1, -(-(highest - unit) // width)))
 
 
-def grid_of_floats(values: Numbers) -> Grid:
-    """The grid on which the finite ones of these floats and all their sums are exact."""
+def grid_of_floats(values: Numbers, count: int | None = None) -> Grid:
+    """The grid on which the finite ones of these floats and all their sums are exact.
+
+    `count`: of how many numbers, whose bits these span.
+    """
     ranges = [_bit_range(block.astype(np.float64, copy=False)) for block in _blocks(values)]
     used = [bit_range for bit_range in ranges if bit_range is not None]
     lowest = min((low for low, _ in used), default=0)
     highest = max((high for _, high in used), default=0)
-    return Grid.spanning(lowest, highest, len(values))
+    return Grid.spanning(lowest, highest, len(values) if count is None else count)
 
 
 def grid_of_integers(values: Numbers) -> Grid:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import polars as pl
 
 from mlforge.definitions.feature import Feature
-from mlforge.engines import scan
+from mlforge.engines import frames, scan
 from mlforge.engines.base import SourceFiles
 from mlforge.errors import ColumnNotFound, FunctionFailed, MlforgeError, did_you_mean
 
@@ -18,18 +18,20 @@ _WRONG_FRAME = (AttributeError, TypeError)
 
 
 def output_of(feature: Feature, files: SourceFiles) -> pl.LazyFrame:
-    """What the function returns, lazily if the function is lazy.
+    """What the function returns, lazily if the function is lazy; any Arrow frame will do.
 
     Raises FunctionFailed, SourceUnreadable, and ColumnNotFound where a declared column is missing.
     """
     source = scan.scan(files)
     with failures(feature, files):
         output = _called(feature, source)
+        if not isinstance(output, pl.LazyFrame | pl.DataFrame) and frames.speaks_arrow(output):
+            output = frames.collected(output)
     if not isinstance(output, pl.LazyFrame | pl.DataFrame):
         raise FunctionFailed(
             f"{feature.name} returned {_kind(output)}, not a frame",
             cause=f"{feature.file}:{feature.line}",
-            hint="return the pl.LazyFrame or pl.DataFrame at the end of the function",
+            hint="return a pl.LazyFrame, or any Arrow frame, at the end of the function",
         )
     lazy = output.lazy()
     _check_columns(feature, schema_of(feature, files, lazy))

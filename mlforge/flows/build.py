@@ -20,6 +20,7 @@ from mlforge.flows.publish import Publication, publish
 from mlforge.flows.recipes import RecipeCache
 from mlforge.flows.remarks import remarks_on
 from mlforge.flows.report import BuildEvent, BuildOutcome, BuildReport, BuildStatus
+from mlforge.flows.resolve import missing_here
 from mlforge.flows.sources import DigestCache, record
 from mlforge.flows.standing import standing_of
 from mlforge.flows.workspace import Workspace
@@ -65,6 +66,8 @@ def build(
     `engine` is asked for only when something must be computed. Errors of one feature are in its
     outcome; errors of the repository are raised.
     """
+    # Once, and not as the failure of each feature.
+    workspace.check_format()
     if options.is_committed and not options.is_dry:
         workspace.history.check_ready()
     origin = origin_of(workspace, [feature.file for feature in features])
@@ -207,7 +210,7 @@ class _Builder:
             is_computed=work.product.is_computed,
             seconds=work.seconds,
             warning=self._warning(decision),
-            remarks=remarks_on(self._workspace, decision),
+            remarks=remarks_on(self._workspace, decision, is_dry=self._options.is_dry),
         )
 
     def _warning(self, decision: Decision) -> str | None:
@@ -228,11 +231,8 @@ class _Builder:
         folder = version_folder(self._workspace, head.name, head.version)
         if self._options.is_dry or (folder / FILE_NAME).exists():
             return None
-        path = self._workspace.path_of(head.name)
-        return (
-            f"{head.name} {head.version} is committed and missing in the work tree: "
-            f"git checkout HEAD -- :/{path}"
-        )
+        hint = missing_here(self._workspace, head.name).hint
+        return f"{head.name} {head.version} is committed and missing in the work tree: {hint}"
 
 
 def _failed(work: _Work) -> BuildOutcome:

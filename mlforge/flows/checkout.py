@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mlforge.canonical import Plain
-from mlforge.errors import FeatureNotFound, VersionNotFound, did_you_mean
+from mlforge.errors import VersionNotFound
 from mlforge.flows.alternates import has_objects
 from mlforge.flows.drafts import reconcile_view
-from mlforge.flows.pending import settle
 from mlforge.flows.pins import PIN_NAME, pin_here, pin_text
 from mlforge.flows.resolve import (
     Reference,
-    feature_names,
+    follow,
     head_version,
     read_manifest,
     resolve,
@@ -21,11 +20,12 @@ from mlforge.flows.resolve import (
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
 from mlforge.manifest import Manifest
+from mlforge.notebook import Shown, Table
 from mlforge.objects.files import storage_errors, write_file
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedOut:
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckedOut(Shown):
     """What is head here now. `has_rows`: its objects are in this clone, so it has a view."""
 
     manifest: Manifest
@@ -33,8 +33,13 @@ class CheckedOut:
     is_pinned: bool
     is_changed: bool
     has_rows: bool
+    note: str | None = None
+
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"CheckedOut: {self.manifest.name}", self.to_dict()),)
 
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge checkout --json` prints, but for its `schema` and `dry_run`."""
         return {
             "feature": self.manifest.name,
             "version": str(self.manifest.version),
@@ -42,6 +47,7 @@ class CheckedOut:
             "pinned": self.is_pinned,
             "changed": self.is_changed,
             "rows_here": self.has_rows,
+            "note": self.note,
         }
 
 
@@ -51,8 +57,8 @@ def checkout(workspace: Workspace, reference: Reference, *, is_dry: bool = False
     Raises FeatureNotFound, VersionNotFound, PinInvalid, RepositoryLocked.
     """
     with workspace.history.writing():
-        settle(workspace)
-        manifest = _wanted(workspace, reference)
+        workspace.pending.settle()
+        manifest, note = _wanted(workspace, reference)
         newest = versions(workspace, manifest.name, None)[-1]
         pin = None if manifest.version == newest else pin_text(manifest.version)
         is_changed = pin_here(workspace, manifest.name) != pin
@@ -60,28 +66,22 @@ def checkout(workspace: Workspace, reference: Reference, *, is_dry: bool = False
             # The view first: killed in between, the head is what it was.
             reconcile_view(workspace, manifest)
             _write(workspace, manifest.name, pin)
-    return CheckedOut(
-        manifest, newest, pin is not None, is_changed, has_objects(workspace, manifest)
-    )
+    has_rows = has_objects(workspace, manifest)
+    return CheckedOut(manifest, newest, pin is not None, is_changed, has_rows, note)
 
 
-def _wanted(workspace: Workspace, reference: Reference) -> Manifest:
-    """The manifest in the work tree of the version that is asked for."""
-    name = reference.name
-    known = feature_names(workspace, None)
-    if name not in known:
-        raise FeatureNotFound(
-            f"no feature is called {name}", hint=did_you_mean(name, known) or "mlforge build"
-        )
+def _wanted(workspace: Workspace, reference: Reference) -> tuple[Manifest, str | None]:
+    """The manifest in the work tree of the version that is asked for, and a note of its name."""
     if reference.selector is None:
-        return read_manifest(workspace, name, _committed(workspace, name), None)
+        name, note = follow(workspace, reference.name, None)
+        return read_manifest(workspace, name, _committed(workspace, name), None), note
     found = resolve(workspace, reference, None)
     if found.commit is None:
-        return found.manifest
-    version = found.manifest.version
+        return found.manifest, found.note
+    name, version = found.manifest.name, found.manifest.version
     is_here = version in versions(workspace, name, None)
     if is_here and read_manifest(workspace, name, version, None) == found.manifest:
-        return found.manifest
+        return found.manifest, found.note
     raise VersionNotFound(
         f"{name} {version} of {found.commit.short} is not in the work tree",
         hint=f"git checkout {found.commit.short} -- {workspace.path_of(name, str(version))}",

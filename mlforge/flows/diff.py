@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from mlforge.errors import (
     FeatureNotFound,
     InvalidUsage,
@@ -9,12 +11,15 @@ from mlforge.errors import (
     VersionNotFound,
     did_you_mean,
 )
+from mlforge.flows.committed import refuse_edited
 from mlforge.flows.differences import Diff, FeatureDiff, Place, Side, Status
 from mlforge.flows.remarks import older_sources
 from mlforge.flows.resolve import (
     Reference,
     Resolved,
+    differing_names,
     feature_names,
+    follow,
     head,
     read_manifest,
     resolve,
@@ -35,24 +40,35 @@ def diff(workspace: Workspace, before: str, after: str | None) -> Diff:
     """
     if ".." in before or ".." in (after or ""):
         return _diff_range(workspace, before, after)
-    names = feature_names(workspace, None)
+    names = _names(workspace)
     is_before, is_after = _is_reference(before, names), _is_reference(after or before, names)
     if is_before != is_after:
+        feature, revision = (before, after) if is_before else (after, before)
         raise InvalidUsage(
             f"{before} and {after}: one is a feature, the other is none",
-            hint="mlforge diff NAME@1.0.0 NAME@1.1.0, or two git revisions",
+            hint=f"mlforge diff {str(feature).partition('@')[0]}@{revision}",
         )
     if is_before:
         return _diff_references(workspace, before, after)
     try:
         return _diff_revisions(workspace, before, after or "HEAD")
     except RevisionNotFound as error:
+        with suppress(FeatureNotFound):
+            follow(workspace, before, None)
+            return _diff_references(workspace, before, after)
         unknown = next((text for text in (before, after) if text and text in error.message), before)
         raise FeatureNotFound(
             f"no feature, and no git revision, is called {unknown}",
             cause=error.message,
             hint=did_you_mean(unknown, names) or error.hint,
         ) from error
+
+
+def _names(workspace: Workspace) -> tuple[str, ...]:
+    """Every feature here or in HEAD: one that was removed by hand is still meant by its name."""
+    tip = workspace.history.head().commit
+    held = feature_names(workspace, tip) if tip else ()
+    return tuple(sorted({*feature_names(workspace, None), *held}))
 
 
 def _is_reference(text: str, names: tuple[str, ...]) -> bool:
@@ -78,9 +94,11 @@ def _diff_references(workspace: Workspace, before: str, after: str | None) -> Di
     second = Reference.parse(after) if after else Reference(first.name, None)
     new = resolve(workspace, second, None)
     if after is None and first.selector is None:
-        old = _replaced(workspace, new.manifest)
+        old = _replaced(workspace, new.manifest, new.manifest.name)
     else:
         old = resolve(workspace, first, None)
+    for side in (old, new):
+        refuse_edited(workspace, side)
     if old.manifest.name not in (new.manifest.name, new.manifest.renamed_from):
         raise InvalidUsage(
             f"{old.manifest.name} and {new.manifest.name} are two features",
@@ -93,18 +111,20 @@ def _place(resolved: Resolved) -> Place:
     return Place(f"{resolved.manifest.name}@{resolved.manifest.version}", resolved.commit)
 
 
-def _replaced(workspace: Workspace, current: Manifest) -> Resolved:
+def _replaced(workspace: Workspace, current: Manifest, name: str) -> Resolved:
     """The version that a head replaced, else the one below it. Raises VersionNotFound."""
-    known = versions(workspace, current.name, None)
+    known = versions(workspace, name, None)
     lower = [version for version in known if version < current.version]
     if current.previous not in known and not lower:
+        if current.renamed_from not in (None, name):
+            return _replaced(workspace, current, current.renamed_from)
         raise VersionNotFound(
             f"{current.name}@{current.version} replaced no version that is here",
             hint=f"mlforge show {current.name}",
         )
     version = current.previous if current.previous in known else lower[-1]
     assert version is not None
-    return Resolved(read_manifest(workspace, current.name, version, None), None)
+    return Resolved(read_manifest(workspace, name, version, None), None)
 
 
 def _feature(workspace: Workspace, old: Resolved, new: Resolved) -> FeatureDiff:
@@ -117,7 +137,7 @@ def _feature(workspace: Workspace, old: Resolved, new: Resolved) -> FeatureDiff:
 
 def _diff_revisions(workspace: Workspace, before: str, after: str) -> Diff:
     old, new = (workspace.history.resolve(revision) for revision in (before, after))
-    names = sorted({*feature_names(workspace, old), *feature_names(workspace, new)})
+    names = differing_names(workspace, old, new)
     found = [_between(workspace, name, old, new) for name in names]
     features = [f for f in found if f is not None and f.status is not Status.UNCHANGED]
     return Diff(Place(before, old), Place(after, new), tuple(features))

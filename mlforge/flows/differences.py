@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,6 +11,7 @@ from mlforge.flows.profiles import find_profile
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import Manifest
+from mlforge.notebook import STATISTICS, Shown, Table, statistics
 from mlforge.profile import ColumnProfile, Profile
 from mlforge.times import iso
 from mlforge.versioning import UNCHANGED, between, bump_between
@@ -118,11 +120,11 @@ class ColumnDiff:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureDiff:
+@dataclass(frozen=True, slots=True, repr=False)
+class FeatureDiff(Shown):
     """A feature on both sides, on one of them if it was added or removed.
 
-    `required` is what the version rule asks for, `actual` what the numbers say.
+    In `to_dict`, `required` is what the version rule asks for, `actual` what the numbers say.
     """
 
     name: str
@@ -132,6 +134,7 @@ class FeatureDiff:
 
     @property
     def status(self) -> Status:
+        """`added`, `removed`, `changed` or `unchanged`."""
         is_same = bool(
             self.before
             and self.after
@@ -151,7 +154,20 @@ class FeatureDiff:
             for name in names
         )
 
+    def _tables(self) -> tuple[Table, ...]:
+        columns = ("column", "status", "side", "type", *STATISTICS)
+        rows = tuple(
+            row
+            for column in self.columns
+            if column.status is not Status.UNCHANGED
+            for row in _column_rows(column)
+        )
+        found = "columns that differ" if rows else "no column differs"
+        title = f"FeatureDiff: {self.name}, {found}"
+        return (Table(title, columns, rows, frozenset(STATISTICS)),)
+
     def to_dict(self) -> dict[str, Plain]:
+        """An item of `features` in `mlforge diff --json`."""
         return {
             "feature": self.name,
             "status": self.status.value,
@@ -174,9 +190,13 @@ class Place:
         return {"name": self.name, "commit": self.commit.hex if self.commit else None}
 
 
-@dataclass(frozen=True, slots=True)
-class Diff:
-    """What differs between two versions of a feature, or between the heads of two commits."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Diff(Shown):
+    """What differs between two versions of a feature, or between the heads of two commits.
+
+    `before` and `after` have a `name`, as it was asked for, and a `commit`. `features`: of two
+    commits those that differ, in name order.
+    """
 
     before: Place
     after: Place
@@ -184,9 +204,11 @@ class Diff:
 
     @property
     def is_same(self) -> bool:
+        """Whether no feature differs."""
         return all(feature.status is Status.UNCHANGED for feature in self.features)
 
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge diff --json` prints, but for its `schema`."""
         return {
             "before": self.before.to_dict(),
             "after": self.after.to_dict(),
@@ -194,9 +216,33 @@ class Diff:
             "features": [feature.to_dict() for feature in self.features],
         }
 
-    def __repr__(self) -> str:
-        lines = [f"{f.name} {f.status.value}" for f in self.features]
-        return f"<Diff {self.before.name} -> {self.after.name}\n  " + "\n  ".join(lines) + ">"
+    def _tables(self) -> tuple[Table, ...]:
+        columns = ("feature", "status", "version", "required", "reason", "rows")
+        rows = tuple(_row(feature) for feature in self.features)
+        title = f"Diff: {self.before.name} -> {self.after.name}{', same' if self.is_same else ''}"
+        details = self.features[0]._tables() if len(self.features) == 1 else ()
+        return Table(title, columns, rows, frozenset({"rows"})), *details
+
+
+def _row(feature: FeatureDiff) -> tuple[str, ...]:
+    sides = [side for side in (feature.before, feature.after) if side is not None]
+    rule = _rule(feature.before, feature.after)
+    return (
+        feature.name,
+        feature.status,
+        " -> ".join(str(side.version) for side in sides),
+        str(rule["required"] or ""),
+        str(rule["reason"] or ""),
+        " -> ".join(f"{side.manifest.rows:,}" for side in sides),
+    )
+
+
+def _column_rows(column: ColumnDiff) -> Iterator[tuple[str, ...]]:
+    name, status = column.name, str(column.status)
+    for word, side in (("before", column.before), ("after", column.after)):
+        if side is not None:
+            yield name, status, word, side.type, *statistics(side.type, side.to_dict())
+            name = status = ""
 
 
 def _status(before: object | None, after: object | None, *, is_same: bool) -> Status:

@@ -13,10 +13,9 @@ from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import FILE_NAME, Manifest
 from mlforge.objects.files import TEMPORARY_PREFIX, storage_errors, write_file
-from mlforge.objects.views import make_view
+from mlforge.objects.views import VIEW_NAME, make_view
 from mlforge.profile import FILE_NAME as PROFILE_NAME
 
-VIEW_NAME = "data.parquet"
 # What git must know of a store. A user's own file in their place stays, uncommitted by us.
 STORE_FILES = {
     ".gitignore": f"/manifest.json\n{VIEW_NAME}\n{TEMPORARY_PREFIX}*\n".encode(),

@@ -26,7 +26,7 @@ class _Owner:
 
 def leftovers(workspace: Workspace) -> Leftovers:
     """Count what no living process owns. Any command that reads git's history cleans leases up."""
-    scratch = [path for path in _files(workspace.private / "tmp") if not _is_alive(_pid(path))]
+    scratch = [path for path in _files(workspace.objects.root / "tmp") if not _is_alive(_pid(path))]
     drafts = [path for path in workspace.folder.glob("**/.tmp-*") if path.is_file()]
     lease = workspace.private / "leases" / "commit.json"
     is_stale = lease.is_file() and not _is_alive(_owner(lease))

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from mlforge.canonical import Plain
-from mlforge.errors import FeatureNotFound, did_you_mean
-from mlforge.flows.resolve import feature_names, read_manifest, version_of, versions
+from mlforge.errors import FeatureNotFound
+from mlforge.flows.resolve import feature_names, follow, read_manifest, version_of, versions
 from mlforge.flows.workspace import Workspace
-from mlforge.history.base import CommitInfo
+from mlforge.history.base import CommitInfo, PathEvent
 from mlforge.ids import Version
-from mlforge.manifest import Manifest
+from mlforge.manifest import FILE_NAME, Manifest
+from mlforge.notebook import Shown, Table, shortened
+
+# Versions with the event that brought each.
+Held: TypeAlias = "Mapping[tuple[str, Version], PathEvent]"
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+@dataclass(frozen=True, slots=True, repr=False)
+class LogEntry(Shown):
     """A version, and the commit that first held it; None: a draft, in no commit.
 
     `is_here`: HEAD's tree still has it, or it is a draft; a reverted one is history alone.
@@ -25,7 +31,12 @@ class LogEntry:
     commit: CommitInfo | None
     is_here: bool = True
 
+    def _tables(self) -> tuple[Table, ...]:
+        title = f"LogEntry: {self.manifest.name}@{self.manifest.version}"
+        return (Table.of_fields(title, self.to_dict()),)
+
     def to_dict(self) -> dict[str, Plain]:
+        """An item of `versions` in `mlforge log --json`."""
         manifest, commit = self.manifest, self.commit
         return {
             "feature": manifest.name,
@@ -42,6 +53,32 @@ class LogEntry:
         }
 
 
+class Log(Shown, tuple[LogEntry, ...]):
+    """Versions, newest first."""
+
+    __slots__ = ()
+
+    def _tables(self) -> tuple[Table, ...]:
+        title = f"Log: {len(self)} version{'' if len(self) == 1 else 's'}"
+        columns = ("feature", "version", "bump", "reason", "rows", "commit", "date", "author")
+        return (Table(title, columns, tuple(_row(e) for e in self), frozenset({"rows"})),)
+
+    def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge log --json` prints, but for its `schema`."""
+        return {"versions": [entry.to_dict() for entry in self]}
+
+
+def _row(entry: LogEntry) -> tuple[str, ...]:
+    manifest, commit = entry.manifest, entry.commit
+    details = f" ({shortened(manifest.details)})" if manifest.details else ""
+    reason = manifest.reason + details + ("" if entry.is_here else ", not in the tree")
+    cells = (manifest.name, str(manifest.version), manifest.bump or "", reason)
+    if commit is None:
+        return *cells, f"{manifest.rows:,}", "draft", "", ""
+    date = f"{commit.time:%Y-%m-%d %H:%M}"
+    return *cells, f"{manifest.rows:,}", commit.id.short, date, commit.author.name
+
+
 @dataclass(frozen=True, slots=True)
 class Touched:
     """When a version's files were first and last committed."""
@@ -51,55 +88,86 @@ class Touched:
     created_in: CommitInfo | None
 
 
-def log(workspace: Workspace, name: str | None, limit: int | None) -> tuple[LogEntry, ...]:
+def log(workspace: Workspace, name: str | None, limit: int | None) -> Log:
     """Versions that HEAD's history holds, newest first, drafts before them.
 
-    Raises FeatureNotFound.
+    Of one feature: what it continues under the name that it had before belongs to it, and an old
+    name that is not in the tree means the new one. Raises FeatureNotFound.
     """
     tip = workspace.history.head().commit
-    entries = list[LogEntry]()
-    seen: set[tuple[str, Version]] = set()
-    here: dict[str, tuple[Version, ...]] = {}
     events = workspace.history.events(workspace.prefix, tip=tip) if tip else ()
     # Oldest first: the first commit that holds a version is the one that made it.
+    first = dict[tuple[str, Version], PathEvent]()
     for event in reversed(events):
         found = version_of(workspace, event.path)
-        if found is None or event.blob is None or found in seen or found[0] != (name or found[0]):
-            continue
-        seen.add(found)
-        manifest = Manifest.decode(workspace.history.read_blob(event.blob), event.path)
-        if found[0] not in here:
-            here[found[0]] = versions(workspace, found[0], tip)
-        is_here = found[1] in here[found[0]]
-        entries.append(LogEntry(manifest, event.commit, is_here))
-    entries += _drafts(workspace, name, seen)
-    if not entries and name is not None:
-        known = feature_names(workspace, None)
-        raise FeatureNotFound(
-            f"no feature is called {name}", hint=did_you_mean(name, known) or "mlforge build"
-        )
-    return tuple(reversed(entries))[:limit]
+        if found is not None and event.blob is not None:
+            first.setdefault(found, event)
+    if name is None:
+        wanted = set(first)
+        drafts = _drafts(workspace, feature_names(workspace, None), set(first))
+    else:
+        called = _called(workspace, name, first)
+        drafts = _drafts(workspace, (called,), set(first))
+        wanted = set(_lineage(workspace, called, first, drafts))
+    here = {known: versions(workspace, known, tip) for known in {key[0] for key in wanted}}
+    entries = [
+        LogEntry(_manifest(workspace, event), event.commit, key[1] in here[key[0]])
+        for key, event in first.items()
+        if key in wanted
+    ]
+    return Log(tuple(reversed([*entries, *drafts]))[:limit])
+
+
+def _called(workspace: Workspace, name: str, committed: Held) -> str:
+    """The feature that a name means, in the tree or in history alone. Raises FeatureNotFound."""
+    try:
+        return follow(workspace, name, None)[0]
+    except FeatureNotFound:
+        if any(known == name for known, _ in committed):
+            return name
+        raise
+
+
+def _lineage(
+    workspace: Workspace, name: str, committed: Held, drafts: Sequence[LogEntry]
+) -> Iterator[tuple[str, Version]]:
+    """A feature's committed versions, and those that they continue under an earlier name."""
+    newer = [draft.manifest for draft in drafts]
+    seen, until = set[str](), None
+    while name not in seen:
+        seen.add(name)
+        own = [v for known, v in committed if known == name and (until is None or v <= until)]
+        yield from ((name, version) for version in own)
+        # A feature's first version is the one that continues another.
+        first = [_manifest(workspace, committed[name, min(own)])] if own else newer
+        if not first or first[0].renamed_from is None or first[0].previous is None:
+            return
+        name, until, newer = first[0].renamed_from, first[0].previous, []
+
+
+def _manifest(workspace: Workspace, event: PathEvent) -> Manifest:
+    assert event.blob is not None
+    return Manifest.decode(workspace.history.read_blob(event.blob), event.path)
 
 
 def _drafts(
-    workspace: Workspace, name: str | None, committed: set[tuple[str, Version]]
+    workspace: Workspace, names: Iterable[str], committed: Collection[tuple[str, Version]]
 ) -> list[LogEntry]:
-    names = feature_names(workspace, None) if name is None else (name,)
     return [
-        LogEntry(read_manifest(workspace, feature, version, None), None)
-        for feature in names
-        for version in versions(workspace, feature, None)
-        if (feature, version) not in committed
+        LogEntry(read_manifest(workspace, name, version, None), None)
+        for name in names
+        for version in versions(workspace, name, None)
+        if (name, version) not in committed
     ]
 
 
 def touched(workspace: Workspace, name: str, version: Version) -> Touched:
     """When a version's files were first and last committed, as HEAD's history has it."""
-    tip = workspace.history.head().commit
+    tip, path = workspace.history.head().commit, workspace.path_of(name, str(version), FILE_NAME)
     events = [
         event
         for event in (workspace.history.events(workspace.prefix, tip=tip) if tip else ())
-        if event.blob and version_of(workspace, event.path) == (name, version)
+        if event.blob and event.path == path
     ]
     if not events:
         return Touched(None, None, None)

@@ -11,6 +11,7 @@ from mlforge.flows.resolve import head_version, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import FILE_NAME, Manifest
+from mlforge.profile import FILE_NAME as PROFILE_NAME
 
 
 class Mending:
@@ -36,9 +37,19 @@ class Mending:
         path = self._workspace.path_of(name, str(version), FILE_NAME)
         if not is_held:
             folder = self._workspace.folder / name / str(version)
-            return f"{self.remove(folder)} && mlforge build -f {name}"
+            return f"{self.remove(folder)} && {_build(name)}"
         if self._workspace.history.differs([path]):
             return self.file(path)
+        return f"git log -p -- {shlex.quote(path)}"
+
+    def profile(self, manifest: Manifest) -> str:
+        """Of one that is not of its rows: who committed it; a draft is built again."""
+        name, version = manifest.name, manifest.version
+        if self._commit is None or version not in versions(self._workspace, name, self._commit):
+            return f"{self.remove(self._workspace.folder / name / str(version))} && {_build(name)}"
+        path = self._workspace.path_of(name, str(version), PROFILE_NAME)
+        if self._workspace.history.read(self._commit, path) is None:
+            return self.remove(self._workspace.root / path)
         return f"git log -p -- {shlex.quote(path)}"
 
     def rows(self, manifest: Manifest) -> str:
@@ -61,3 +72,7 @@ class Mending:
             return head_version(self._workspace, manifest.name, None) == manifest.version
         except MlforgeError:
             return versions(self._workspace, manifest.name, None)[-1] == manifest.version
+
+
+def _build(name: str) -> str:
+    return f"mlforge build -f {name}"

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlforge import versioning
-from mlforge.canonical import encode
+from mlforge.canonical import Plain, encode
 from mlforge.definitions.feature import Feature
 from mlforge.definitions.identity import code_hash, config_hash, validators_text
 from mlforge.engines.base import Engine, SourceFiles
@@ -29,6 +29,7 @@ from mlforge.ids import (
     Version,
 )
 from mlforge.manifest import Manifest, SourceRecord, Validation
+from mlforge.notebook import Shown, Table, shortened
 from mlforge.plugins import package_version
 from mlforge.schema import Schema
 
@@ -84,9 +85,14 @@ class PlanStatus(StrEnum):
     RETIRED = "retired"
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedFeature:
-    """What is certain about a feature before it is computed."""
+@dataclass(frozen=True, slots=True, repr=False)
+class PlannedFeature(Shown):
+    """What is certain about a feature before it is computed.
+
+    `status`: `new`, `changed`, `unknown` until it is built, `unchanged`, `failed` or `retired`.
+    `head` and `next` are the version here and the one that a build would make; `next` None: not
+    known, or none. `change` has `bump`, `reason` and `details`. `causes`: why it must be computed.
+    """
 
     name: str
     status: PlanStatus
@@ -95,6 +101,58 @@ class PlannedFeature:
     change: versioning.Change
     causes: tuple[str, ...]
     error: MlforgeError | None = None
+
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"PlannedFeature: {self.name}", self.to_dict()),)
+
+    def to_dict(self) -> dict[str, Plain]:
+        """An item of `features` in `mlforge plan --json`."""
+        return {
+            "name": self.name,
+            "status": self.status.value,
+            "head": None if self.head is None else str(self.head),
+            "next": None if self.next is None else str(self.next),
+            "bump": self.change.bump.word,
+            "reason": self.change.reason,
+            "details": list(self.change.details),
+            "causes": list(self.causes),
+            "error": None if self.error is None else self.error.code,
+        }
+
+
+class Plan(Shown, tuple[PlannedFeature, ...]):
+    """What a build would do with each feature, in declared order; then what is retired."""
+
+    __slots__ = ()
+
+    def _tables(self) -> tuple[Table, ...]:
+        count = sum(p.status not in (PlanStatus.UNCHANGED, PlanStatus.RETIRED) for p in self)
+        title = f"Plan: {count} of {len(self)} features would be built"
+        columns = ("feature", "status", "head", "next", "change")
+        return (Table(title, columns, tuple(_row(planned) for planned in self)),)
+
+    def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge plan --json` prints, but for its `schema`."""
+        return {"features": [planned.to_dict() for planned in self]}
+
+
+def _row(planned: PlannedFeature) -> tuple[str, ...]:
+    if planned.error is not None:
+        change = planned.error.message
+    elif planned.status is PlanStatus.UNKNOWN:
+        change = ", ".join(planned.causes)
+    elif planned.change.bump is Bump.NONE:
+        change = "" if planned.change == versioning.UNCHANGED else planned.change.reason
+    else:
+        details = f" ({shortened(planned.change.details)})" if planned.change.details else ""
+        change = f"{planned.change.bump.word}: {planned.change.reason}{details}"
+    return (
+        planned.name,
+        planned.status,
+        str(planned.head or ""),
+        str(planned.next or ""),
+        change,
+    )
 
 
 def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingredients:
@@ -125,7 +183,7 @@ def plan(
     project_root: Path,
     *,
     declared: Collection[str] | None = None,
-) -> tuple[PlannedFeature, ...]:
+) -> Plan:
     """What a build would do with each feature, as far as it is certain without computing.
 
     `declared`: all names that are; what the commit has besides is retired. None: not asked.
@@ -137,7 +195,7 @@ def plan(
         _plan_feature(workspace, feature, engine, commit, project_root, digests, recipes, numbers)
         for feature in features
     )
-    return (*planned, *(_retired(workspace, commit, declared) if commit and declared else ()))
+    return Plan((*planned, *(_retired(workspace, commit, declared) if commit and declared else ())))
 
 
 def _retired(

@@ -9,6 +9,7 @@ from mlforge.canonical import Plain
 from mlforge.errors import MlforgeError
 from mlforge.flows.leftovers import Leftovers
 from mlforge.ids import Version
+from mlforge.notebook import Shown, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +31,27 @@ class ProblemKind(StrEnum):
     OBJECT_MISSING = "object_missing"
     OBJECT_CORRUPT = "object_corrupt"
     CONTENT_DIFFERS = "content_differs"
+    PROFILE_DIFFERS = "profile_differs"
     VIEW_DIFFERS = "view_differs"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing that is wrong, where, and the error that says what to type."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Problem(Shown):
+    """One thing that is wrong, where, and the error that says what to type.
+
+    `feature` and `version` None: it is of no one feature or version.
+    """
 
     kind: ProblemKind
     feature: str | None
     version: Version | None
     error: MlforgeError
 
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields("Problem", self.to_dict()),)
+
     def to_dict(self) -> dict[str, Plain]:
+        """An item of `problems` in `mlforge verify --json`."""
         return {
             "kind": self.kind.value,
             "feature": self.feature,
@@ -54,8 +63,8 @@ class Problem:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class VerifyReport(Shown):
     """What was looked at and what is wrong. `unreferenced`: objects that no version here names."""
 
     features: int
@@ -72,7 +81,18 @@ class VerifyReport:
         """0: whole; 3: only missing; 5: corrupt; 6: a disk refused to read."""
         return max((problem.error.exit_code for problem in self.problems), default=0)
 
+    def _tables(self) -> tuple[Table, ...]:
+        found = f"{len(self.problems)} problems" if self.problems else "whole"
+        looked = f"{self.versions:,} versions, {self.objects:,} objects, {self.bytes:,} bytes"
+        rows = tuple(
+            (p.feature or "", str(p.version or ""), p.kind, p.error.message, p.error.hint or "")
+            for p in self.problems
+        )
+        columns = ("feature", "version", "problem", "what", "hint")
+        return (Table(f"VerifyReport: {found}; {looked}", columns, rows),)
+
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge verify --json` prints, but for its `schema`."""
         return {
             "features": self.features,
             "versions": self.versions,

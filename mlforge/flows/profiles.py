@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlforge.errors import MlforgeError, StorageFailed
+from mlforge.flows.committed import at_head
 from mlforge.flows.decide import Decision
 from mlforge.flows.resolve import read_manifest, versions
 from mlforge.flows.workspace import Workspace
@@ -28,14 +29,21 @@ class Found:
 
 def find_profile(workspace: Workspace, manifest: Manifest, at: CommitId | None) -> Found:
     """The profile of a version in a commit's tree, or here."""
-    where = profile_path(workspace, manifest)
     try:
-        data = workspace.history.read(at, where) if at else _read_here(workspace, where)
-        if data is None:
-            return Found(None, "there is none")
-        return Found(_decoded(data, manifest, where))
+        profile = read_profile(workspace, manifest, at)
+        held = None if at or not profile else at_head(workspace, profile_path(workspace, manifest))
+        if profile and held is not None and held != profile.encode():
+            return Found(None, "it is not what was committed")
+        return Found(profile, None if profile else "there is none")
     except MlforgeError as error:
         return Found(None, error.cause or error.message)
+
+
+def read_profile(workspace: Workspace, manifest: Manifest, at: CommitId | None) -> Profile | None:
+    """The same, if the version has one. Raises ProfileCorrupt, FormatUnknown, StorageFailed."""
+    where = profile_path(workspace, manifest)
+    data = workspace.history.read(at, where) if at else _read_here(workspace, where)
+    return None if data is None else _decoded(data, manifest, where)
 
 
 def profile_path(workspace: Workspace, manifest: Manifest) -> str:

@@ -11,7 +11,6 @@ from mlforge.errors import HeadMoved
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
 from mlforge.flows.drafts import Drafts
 from mlforge.flows.numbers import Numbers
-from mlforge.flows.pending import commit_with_files, settle
 from mlforge.flows.profiles import profiles_of
 from mlforge.flows.workspace import Workspace
 from mlforge.history.base import Change
@@ -42,7 +41,7 @@ def publish(
     """Decide, write drafts, commit; again if the user committed meanwhile. Raises HeadMoved."""
     history = workspace.history
     with history.writing():
-        settle(workspace)
+        workspace.pending.settle()
         for _ in range(_ATTEMPTS):
             at = history.head()
             numbers = Numbers(workspace)
@@ -58,8 +57,7 @@ def publish(
                     drafts.unpin()
                     drafts.replace_others()
                     return Publication(decisions, None, at.branch)
-                commit = commit_with_files(
-                    workspace,
+                commit = workspace.pending.commit(
                     Change(drafts.files, drafts.pins, commit_message(decisions, choices, trailers)),
                     dict.fromkeys(drafts.clean_pins()),
                     parent=at.commit,

@@ -7,30 +7,58 @@ from pathlib import Path
 
 import polars as pl
 
-from mlforge.errors import ObjectNotFound
+from mlforge.arrow import canonical_table, columns_of
+from mlforge.errors import ContentDiffers, ObjectNotFound
 from mlforge.flows.alternates import objects_of
+from mlforge.flows.committed import refuse_edited
 from mlforge.flows.log import touched
 from mlforge.flows.pins import has_pin
-from mlforge.flows.resolve import versions
+from mlforge.flows.resolve import Resolved, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
 from mlforge.objects.parquet import read_frame, verified_bytes
+from mlforge.schema import Column
 
 
 def read_rows(
-    workspace: Workspace, manifest: Manifest, columns: Sequence[str] | None
+    workspace: Workspace, resolved: Resolved, columns: Sequence[str] | None
 ) -> pl.DataFrame:
-    """A version's rows in canonical order, verified. Raises ObjectNotFound, ObjectCorrupt."""
+    """A version's rows in canonical order, verified.
+
+    Raises ManifestCorrupt, ObjectNotFound, ObjectCorrupt, ContentDiffers.
+    """
+    refuse_edited(workspace, resolved)
+    manifest = resolved.manifest
     label = f"{manifest.name}@{manifest.version}"
     oids = objects_of(workspace, manifest)
     try:
-        return read_frame(workspace.objects, oids, columns, label)
+        frame = read_frame(workspace.objects, oids, columns, label)
     except ObjectNotFound as error:
         raise ObjectNotFound(
             f"the rows of {label} are not in this clone",
             cause=error.message,
             hint=_rebuild(workspace, manifest),
         ) from error
+    _refuse_others_rows(manifest, frame.height, frame.schema, columns)
+    return frame
+
+
+def _refuse_others_rows(
+    manifest: Manifest, rows: int, found: pl.Schema, columns: Sequence[str] | None
+) -> None:
+    """Raise ContentDiffers for whole objects that hold something else than the manifest says."""
+    names = manifest.schema.names if columns is None else columns
+    wanted = tuple(Column(name, manifest.schema.type_of(name)) for name in names)
+    # An empty table in Arrow: what a column's type means is said there.
+    held = columns_of(canonical_table(pl.DataFrame(schema=found).to_arrow()).schema)
+    if rows == manifest.rows and held == wanted:
+        return
+    what = "their columns or types are others" if held != wanted else f"there are {rows:,}"
+    raise ContentDiffers(
+        f"the rows of {manifest.name}@{manifest.version} are not what its manifest says",
+        cause=f"{what}; the manifest says {manifest.rows:,} rows",
+        hint="mlforge verify",
+    )
 
 
 def _rebuild(workspace: Workspace, manifest: Manifest) -> str:
@@ -56,6 +84,12 @@ def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
     return paths
 
 
-def scan_rows(workspace: Workspace, manifest: Manifest) -> pl.LazyFrame:
+def scan_rows(workspace: Workspace, resolved: Resolved) -> pl.LazyFrame:
     """A lazy scan of a version's objects, whose bytes are hashed first."""
-    return pl.scan_parquet(verified_paths(workspace, manifest))
+    refuse_edited(workspace, resolved)
+    manifest = resolved.manifest
+    frame = pl.scan_parquet(verified_paths(workspace, manifest))
+    # Both stand in the files' footers.
+    rows = frame.select(pl.len()).collect().item()
+    _refuse_others_rows(manifest, rows, frame.collect_schema(), None)
+    return frame

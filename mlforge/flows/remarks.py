@@ -6,53 +6,69 @@ from collections.abc import Mapping
 
 from mlforge.errors import PinInvalid
 from mlforge.flows.decide import Decision
-from mlforge.flows.pins import read_pin
+from mlforge.flows.pins import pin_path, read_pin
 from mlforge.flows.resolve import read_manifest, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, SourceDigest, Version
 from mlforge.manifest import Manifest
 
 
-def remarks_on(workspace: Workspace, decision: Decision) -> tuple[str, ...]:
-    """Of a decision that was carried out: pins, names and sources. Read after the commit."""
-    found = [_pin_remark(decision), _name_remark(decision), _here_remark(workspace, decision)]
+def remarks_on(workspace: Workspace, decision: Decision, *, is_dry: bool) -> tuple[str, ...]:
+    """Of a decision that was carried out, or would be: pins, names and sources.
+
+    Read after the commit, if there is one.
+    """
+    found = [
+        _pin_remark(decision, is_dry=is_dry),
+        _name_remark(decision, is_dry=is_dry),
+        _here_remark(workspace, decision, is_dry=is_dry),
+    ]
     if decision.manifest is None and decision.head is not None and not decision.was_pinned:
         found.append(older_sources(workspace, decision.head, workspace.history.head().commit))
     return tuple(remark for remark in found if remark is not None)
 
 
-def _pin_remark(decision: Decision) -> str | None:
+def _pin_remark(decision: Decision, *, is_dry: bool) -> str | None:
     if not decision.was_pinned or decision.head is None:
         return None
     if decision.manifest is not None:
-        return f"was pinned at {decision.head.version}; the pin is gone"
+        pinned = decision.head.version
+        if is_dry:
+            return f"is pinned at {pinned}; the pin would be removed"
+        return f"was pinned at {pinned}; the pin is gone"
     if decision.equal is not None:
         equal, stays = decision.equal.version, decision.head.version
         return f"unchanged: equals {equal}, head stays pinned at {stays}"
     return None
 
 
-def _name_remark(decision: Decision) -> str | None:
+def _name_remark(decision: Decision, *, is_dry: bool) -> str | None:
     head = decision.head
     if head is None or head.name == decision.product.name:
         return None
+    if is_dry:
+        return f"would continue {head.name} {head.version}"
     return f"continues {head.name} {head.version}; mlforge retire {head.name} removes the old name"
 
 
-def _here_remark(workspace: Workspace, decision: Decision) -> str | None:
+def _here_remark(workspace: Workspace, decision: Decision, *, is_dry: bool) -> str | None:
     """Where an uncommitted PIN makes another version head here than the one that was built."""
     manifest = decision.manifest
     if manifest is None:
         return None
-    known = versions(workspace, manifest.name, None)
+    name, known = manifest.name, versions(workspace, manifest.name, None)
     try:
-        pinned = read_pin(workspace, manifest.name, None, known) if known else None
+        pinned = read_pin(workspace, name, None, known) if known else None
     except PinInvalid as error:
         return error.message
     if pinned is None or pinned == manifest.version:
         return None
-    name = manifest.name
-    return f"head here stays {pinned}: its PIN is not committed; mlforge checkout {name} removes it"
+    # A PIN that is as the commit has it would go with the build.
+    if is_dry and not workspace.history.differs([pin_path(workspace, name)]):
+        return None
+    stays = "would stay" if is_dry else "stays"
+    told = f"head here {stays} {pinned}: its PIN is not committed"
+    return f"{told}; mlforge checkout {name} removes it"
 
 
 def older_sources(workspace: Workspace, head: Manifest, at: CommitId | None) -> str | None:

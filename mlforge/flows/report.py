@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass, field
 from enum import StrEnum
 
 from mlforge.canonical import Plain
 from mlforge.errors import MlforgeError
 from mlforge.ids import CommitId, Version
+from mlforge.notebook import Shown, Table, shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +30,15 @@ class BuildStatus(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class BuildOutcome:
-    """What became of one feature. `new_bytes`: what was added to the object store."""
+@dataclass(frozen=True, slots=True, repr=False)
+class BuildOutcome(Shown):
+    """What became of one feature. `new_bytes`: what was added to the object store.
+
+    `status`: `built`, `unchanged` or `failed`. `version` is head now, `previous` what it replaced,
+    `change` why (`first build`, `minor: columns_added`), `details` which columns or sources.
+    `excluded`: rows without a key or a time. `warning`, `remarks`: what should be known.
+    `seconds`: what it took. `error`: why it failed, None unless it did.
+    """
 
     name: str
     status: BuildStatus
@@ -49,7 +56,11 @@ class BuildOutcome:
     remarks: tuple[str, ...] = ()
     error: MlforgeError | None = None
 
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"BuildOutcome: {self.name} {self.status}", self.to_dict()),)
+
     def to_dict(self) -> dict[str, Plain]:
+        """An item of `features` in `mlforge build --json`."""
         return {
             "name": self.name,
             "status": self.status.value,
@@ -70,23 +81,23 @@ class BuildOutcome:
         }
 
 
-class BuildReport(Mapping[str, BuildOutcome]):
-    """Every feature's outcome by name, and the commit that holds what is new."""
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class BuildReport(Shown, Mapping[str, BuildOutcome]):
+    """Every feature's outcome by name, in declared order, and the commit that holds what is new.
 
-    def __init__(
-        self,
-        outcomes: Sequence[BuildOutcome],
-        *,
-        commit: CommitId | None,
-        branch: str | None,
-        is_dry: bool,
-        note: str | None = None,
-    ) -> None:
-        self._outcomes = {outcome.name: outcome for outcome in outcomes}
-        self.commit = commit
-        self.branch = branch
-        self.is_dry = is_dry
-        self.note = note
+    `commit` None: nothing was committed. `branch` None: HEAD is detached. `note`: what the user
+    should know of the commit.
+    """
+
+    outcomes: InitVar[Sequence[BuildOutcome]]
+    commit: CommitId | None = field(kw_only=True)
+    branch: str | None = field(kw_only=True)
+    is_dry: bool = field(kw_only=True)
+    note: str | None = field(default=None, kw_only=True)
+    _outcomes: dict[str, BuildOutcome] = field(init=False)
+
+    def __post_init__(self, outcomes: Sequence[BuildOutcome]) -> None:
+        object.__setattr__(self, "_outcomes", {outcome.name: outcome for outcome in outcomes})
 
     def __getitem__(self, name: str) -> BuildOutcome:
         return self._outcomes[name]
@@ -97,26 +108,38 @@ class BuildReport(Mapping[str, BuildOutcome]):
     def __len__(self) -> int:
         return len(self._outcomes)
 
-    def __repr__(self) -> str:
-        lines = [f"{o.name} {o.version or '-'} {o.status} {o.change}" for o in self.values()]
-        return f"<BuildReport commit={self.commit}\n  " + "\n  ".join(lines) + ">"
+    def _tables(self) -> tuple[Table, ...]:
+        columns = ("feature", "status", "version", "change", "rows")
+        rows = tuple(_row(outcome) for outcome in self.values())
+        return (Table(self._title(), columns, rows, frozenset({"rows"})),)
+
+    def _title(self) -> str:
+        names = {"built": self.built, "unchanged": self.unchanged, "failed": self.failed}
+        counts = ", ".join(f"{len(found)} {status}" for status, found in names.items() if found)
+        place = f", commit {self.commit.short}" if self.commit else ""
+        dry = ", nothing was written" if self.is_dry else ""
+        return f"BuildReport: {counts or 'no feature'}{place}{dry}"
 
     @property
     def built(self) -> tuple[str, ...]:
+        """The names of features with a new version."""
         return self._with(BuildStatus.BUILT)
 
     @property
     def unchanged(self) -> tuple[str, ...]:
+        """The names of features whose head is what a build would give."""
         return self._with(BuildStatus.UNCHANGED)
 
     @property
     def failed(self) -> tuple[str, ...]:
+        """The names of features that keep their head; `report[name].error` says why."""
         return self._with(BuildStatus.FAILED)
 
     def _with(self, status: BuildStatus) -> tuple[str, ...]:
         return tuple(name for name, outcome in self.items() if outcome.status is status)
 
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge build --json` prints, but for its `schema`."""
         return {
             "commit": None if self.commit is None else self.commit.hex,
             "branch": self.branch,
@@ -124,3 +147,19 @@ class BuildReport(Mapping[str, BuildOutcome]):
             "note": self.note,
             "features": [outcome.to_dict() for outcome in self.values()],
         }
+
+
+def _row(outcome: BuildOutcome) -> tuple[str, ...]:
+    found = (outcome.previous, outcome.version)
+    versions = list(dict.fromkeys(str(version) for version in found if version is not None))
+    if outcome.error is not None:
+        return (
+            outcome.name,
+            outcome.status,
+            versions[-1] if versions else "",
+            outcome.error.message,
+            "",
+        )
+    details = f" ({shortened(outcome.details)})" if outcome.details else ""
+    arrow = " -> ".join(versions)
+    return outcome.name, outcome.status, arrow, outcome.change + details, f"{outcome.rows:,}"

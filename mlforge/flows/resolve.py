@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from mlforge.errors import (
+    Corrupt,
     FeatureNotFound,
     InvalidName,
     InvalidReference,
     ManifestCorrupt,
+    MlforgeError,
     NotFound,
     StorageFailed,
     VersionNotFound,
@@ -70,31 +74,81 @@ def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> 
     if selector is not None and not _selects_version(selector):
         at = _revision(workspace, reference, selector)
         selector = None
-    names = feature_names(workspace, at)
-    if reference.name not in names:
-        renamed = _renamed(workspace, reference.name, names, at)
-        if renamed is not None:
-            note = f"{reference.name} is called {renamed} now"
-            found = resolve(workspace, Reference(renamed, selector), at)
-            return Resolved(found.manifest, found.commit, note)
-        raise FeatureNotFound(
-            f"no feature is called {reference.name}{_place(at)}",
-            hint=did_you_mean(reference.name, names) or "mlforge build",
-        )
+    name, note = follow(workspace, reference.name, at)
     if selector is None:
-        version = head_version(workspace, reference.name, at)
+        version = head_version(workspace, name, at)
     else:
-        version = _choose(reference, selector, versions(workspace, reference.name, at))
+        version = _choose(name, selector, versions(workspace, name, at), note)
     assert version is not None
-    return Resolved(read_manifest(workspace, reference.name, version, at), at)
+    return Resolved(read_manifest(workspace, name, version, at), at, note)
+
+
+def follow(workspace: Workspace, name: str, at: CommitId | None) -> tuple[str, str | None]:
+    """What a feature is called in the tree that is read, and a note if that is another name.
+
+    A name that is in the tree means itself. Raises FeatureNotFound.
+    """
+    # Nearly always; then no other feature is looked at, however many there are.
+    if _is_name(name) and versions(workspace, name, at):
+        return name, None
+    names = feature_names(workspace, at)
+    renamed = _renamed(workspace, name, names, at)
+    if renamed is not None:
+        return renamed, rename_note(name, renamed)
+    if at is None and _is_at_head(workspace, name):
+        raise missing_here(workspace, name)
+    if at is None and _is_in_history(workspace, name):
+        raise FeatureNotFound(
+            f"{name} is in the history, and not in the work tree", hint=f"mlforge log {name}"
+        )
+    raise FeatureNotFound(
+        f"no feature is called {name}{_place(at)}",
+        hint=did_you_mean(name, names) or "mlforge build",
+    )
+
+
+def missing_here(workspace: Workspace, name: str) -> FeatureNotFound:
+    """What to say of a feature that HEAD has and the work tree has not."""
+    path = workspace.path_of(name) if workspace.folder.exists() else workspace.prefix
+    return FeatureNotFound(
+        f"{name} is committed and missing in the work tree",
+        hint=f"git checkout HEAD -- {shlex.quote(':/' + path)}",
+    )
+
+
+def _is_at_head(workspace: Workspace, name: str) -> bool:
+    with suppress(MlforgeError):
+        tip = workspace.history.head().commit
+        return tip is not None and bool(versions(workspace, name, tip))
+    return False
+
+
+def _is_in_history(workspace: Workspace, name: str) -> bool:
+    """Whether HEAD's history has the feature: retired, reverted or removed by hand."""
+    # Only to tell more: an error of git's must not hide the one that is being told.
+    with suppress(MlforgeError):
+        tip = workspace.history.head().commit
+        events = workspace.history.events(workspace.prefix, tip=tip) if tip else ()
+        held = (version_of(workspace, event.path) for event in events)
+        return any(found is not None and found[0] == name for found in held)
+    return False
+
+
+def rename_note(old: str, name: str) -> str:
+    return f"{old} is called {name} now"
 
 
 def _renamed(
     workspace: Workspace, old: str, names: Iterable[str], at: CommitId | None
 ) -> str | None:
     """The feature whose head says that this was its name."""
-    heads = (head(workspace, name, at) for name in names)
-    return next((m.name for m in heads if m is not None and m.renamed_from == old), None)
+    for name in names:
+        # Another feature's damage is not this one's.
+        with suppress(Corrupt):
+            manifest = head(workspace, name, at)
+            if manifest is not None and manifest.renamed_from == old:
+                return name
+    return None
 
 
 def _revision(workspace: Workspace, reference: Reference, selector: str) -> CommitId:
@@ -104,7 +158,7 @@ def _revision(workspace: Workspace, reference: Reference, selector: str) -> Comm
         known = ", ".join(str(version) for version in versions(workspace, reference.name, None))
         raise VersionNotFound(
             f"{reference.name} has no version, and git no revision, {selector!r}",
-            cause=error.hint,
+            cause=f"{error.message} ({error.hint})" if error.hint else error.message,
             hint=f"its versions are {known}" if known else "mlforge list",
         ) from error
 
@@ -113,7 +167,7 @@ def _selects_version(selector: str) -> bool:
     return selector.startswith("~=") or Version.is_version(selector)
 
 
-def _choose(reference: Reference, selector: str, known: tuple[Version, ...]) -> Version:
+def _choose(name: str, selector: str, known: tuple[Version, ...], note: str | None) -> Version:
     if selector.startswith("~="):
         allowed = _compatible(selector, known)
     else:
@@ -121,7 +175,8 @@ def _choose(reference: Reference, selector: str, known: tuple[Version, ...]) -> 
     if allowed:
         return allowed[-1]
     raise VersionNotFound(
-        f"{reference.name} has no version {selector}",
+        f"{name} has no version {selector}",
+        cause=None if note is None else f"{note}; what it was before is in its log",
         hint="its versions are " + ", ".join(map(str, known)),
     )
 
@@ -144,6 +199,12 @@ def feature_names(workspace: Workspace, at: CommitId | None) -> tuple[str, ...]:
     """Every feature that has a version, in name order."""
     names = _names(workspace, at)
     return tuple(name for name in names if _is_name(name) and versions(workspace, name, at))
+
+
+def differing_names(workspace: Workspace, old: CommitId, new: CommitId) -> tuple[str, ...]:
+    """Every feature whose folder is not the same in two commits, in name order."""
+    names = workspace.history.differing(old, new, workspace.prefix)
+    return tuple(filter(_is_name, names))
 
 
 def versions(workspace: Workspace, name: str, at: CommitId | None) -> tuple[Version, ...]:

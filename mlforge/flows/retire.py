@@ -8,18 +8,18 @@ from datetime import datetime
 
 from mlforge.canonical import Plain
 from mlforge.errors import FeatureNotFound, HeadMoved, WorkTreeDiffers, did_you_mean
-from mlforge.flows.pending import commit_with_files, settle
 from mlforge.flows.pins import pin_path
 from mlforge.flows.resolve import feature_names, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.history.base import Change
 from mlforge.ids import CommitId, Version
+from mlforge.notebook import Shown, Table
 
 _ATTEMPTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Retired:
+@dataclass(frozen=True, slots=True, repr=False)
+class Retired(Shown):
     """What was taken out of the tree. `parent` is the last commit that has it."""
 
     name: str
@@ -28,7 +28,11 @@ class Retired:
     commit: CommitId | None
     branch: str | None
 
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"Retired: {self.name}", self.to_dict()),)
+
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge retire --json` prints, but for its `schema` and `dry_run`."""
         return {
             "feature": self.name,
             "versions": [str(version) for version in self.versions],
@@ -48,7 +52,7 @@ def retire(
     history = workspace.history
     history.check_ready()
     with history.writing():
-        settle(workspace)
+        workspace.pending.settle()
         for _ in range(_ATTEMPTS):
             at = history.head()
             known = versions(workspace, name, at.commit) if at.commit else ()
@@ -60,8 +64,8 @@ def retire(
                 return Retired(name, known, at.commit, None, at.branch)
             change = Change({}, paths, _message(name, known, message))
             try:
-                commit = commit_with_files(
-                    workspace, change, dict.fromkeys(sorted(paths)), parent=at.commit, now=now
+                commit = workspace.pending.commit(
+                    change, dict.fromkeys(sorted(paths)), parent=at.commit, now=now
                 )
             except HeadMoved:
                 continue
@@ -72,7 +76,7 @@ def retire(
 def _not_there(workspace: Workspace, name: str, commit: CommitId | None) -> FeatureNotFound:
     known = feature_names(workspace, commit) if commit else ()
     return FeatureNotFound(
-        f"no commit on this branch has a feature {name} now",
+        f"HEAD has no feature {name}",
         hint=did_you_mean(name, known) or "mlforge list",
     )
 

@@ -12,22 +12,21 @@ from mlforge.errors import (
     NothingEarlier,
     VersionNotFound,
     WorkTreeDiffers,
-    did_you_mean,
 )
 from mlforge.flows.drafts import reconcile_view
-from mlforge.flows.pending import commit_with_files, settle
 from mlforge.flows.pins import pin_here, pin_path, pin_text
-from mlforge.flows.resolve import feature_names, head, read_manifest, versions
+from mlforge.flows.resolve import feature_names, follow, head, read_manifest, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.history.base import Change
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import Manifest
+from mlforge.notebook import Shown, Table
 
 _ATTEMPTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class RolledBack:
+@dataclass(frozen=True, slots=True, repr=False)
+class RolledBack(Shown):
     """From which head to which. `commit` None: nothing had to be committed, or nothing was."""
 
     before: Manifest
@@ -35,16 +34,23 @@ class RolledBack:
     newest: Version
     commit: CommitId | None
     branch: str | None
+    note: str | None = None
 
     @property
     def is_pinned(self) -> bool:
+        """Whether the head is another than the highest version."""
         return self.manifest.version != self.newest
 
     @property
     def is_changed(self) -> bool:
+        """Whether another version is head than before."""
         return self.before.version != self.manifest.version
 
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"RolledBack: {self.manifest.name}", self.to_dict()),)
+
     def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge rollback --json` prints, but for its `schema` and `dry_run`."""
         return {
             "feature": self.manifest.name,
             "before": str(self.before.version),
@@ -53,6 +59,7 @@ class RolledBack:
             "pinned": self.is_pinned,
             "commit": None if self.commit is None else self.commit.hex,
             "branch": self.branch,
+            "note": self.note,
         }
 
 
@@ -73,7 +80,7 @@ def rollback(
     history = workspace.history
     history.check_ready()
     with history.writing():
-        settle(workspace)
+        workspace.pending.settle()
         for _ in range(_ATTEMPTS):
             at = history.head()
             planned = replace(_plan(workspace, name, to, at.commit), branch=at.branch)
@@ -92,37 +99,52 @@ def rollback(
 def _plan(
     workspace: Workspace, name: str, to: Version | None, commit: CommitId | None
 ) -> RolledBack:
-    current = head(workspace, name, commit) if commit else None
-    if current is None:
-        raise _no_feature(workspace, name, commit)
-    target = to or current.previous
+    name, commit, note = _called(workspace, name, commit)
+    current = head(workspace, name, commit)
+    assert current is not None
     known = versions(workspace, name, commit)
-    if target is None:
-        earlier = [str(version) for version in known if version < current.version]
-        raise NothingEarlier(
-            f"{name} {current.version} replaced no version: there is none to roll back to",
-            hint=f"mlforge rollback {name} {earlier[-1]}" if earlier else f"mlforge log {name}",
-        )
+    target = to or current.previous
+    if target is None or (to is None and target not in known):
+        raise _nothing_earlier(current, known)
     if target not in known:
-        raise _no_version(workspace, name, target, known)
+        raise _no_version(workspace, name, target, known, note)
     manifest = read_manifest(workspace, name, target, commit)
-    return RolledBack(current, manifest, known[-1], None, None)
+    return RolledBack(current, manifest, known[-1], None, None, note)
 
 
-def _no_feature(workspace: Workspace, name: str, commit: CommitId | None) -> FeatureNotFound:
-    if versions(workspace, name, None):
-        return FeatureNotFound(
+def _called(
+    workspace: Workspace, name: str, commit: CommitId | None
+) -> tuple[str, CommitId, str | None]:
+    """What the feature is called at the commit, the commit, and a note if the name is another."""
+    names = feature_names(workspace, commit) if commit else ()
+    if name not in names and versions(workspace, name, None):
+        raise FeatureNotFound(
             f"{name} is a draft, in no commit: there is nothing to roll back",
             hint=f"mlforge build -f {name}",
         )
-    known = feature_names(workspace, commit) if commit else ()
-    return FeatureNotFound(
-        f"no feature is called {name}", hint=did_you_mean(name, known) or "mlforge build"
+    if commit is None:
+        raise FeatureNotFound(f"no feature is called {name}", hint="mlforge build")
+    called, note = follow(workspace, name, commit)
+    return called, commit, note
+
+
+def _nothing_earlier(current: Manifest, known: tuple[Version, ...]) -> NothingEarlier:
+    """The head replaced no version, or one that is not in the tree: its old name's, say."""
+    name, replaced, old = current.name, current.previous, current.renamed_from
+    earlier = [str(version) for version in known if version < current.version]
+    if replaced is None:
+        message = f"{name} {current.version} replaced no version: there is none to roll back to"
+    else:
+        message = f"{name} {current.version} replaced {replaced}, which {name} does not have"
+    return NothingEarlier(
+        message,
+        cause=f"it was called {old} then" if replaced is not None and old else None,
+        hint=f"mlforge rollback {name} {earlier[-1]}" if earlier else f"mlforge log {name}",
     )
 
 
 def _no_version(
-    workspace: Workspace, name: str, target: Version, known: tuple[Version, ...]
+    workspace: Workspace, name: str, target: Version, known: tuple[Version, ...], note: str | None
 ) -> VersionNotFound:
     if target in versions(workspace, name, None):
         return VersionNotFound(
@@ -131,6 +153,7 @@ def _no_version(
         )
     return VersionNotFound(
         f"{name} has no version {target} to roll back to",
+        cause=note,
         hint="its versions are " + ", ".join(map(str, known)),
     )
 
@@ -161,7 +184,7 @@ def _commit(
     writes = {} if pin is None else {path: pin}
     deletes = frozenset({path}) if pin is None else frozenset[str]()
     change = Change(writes, deletes, _message(planned, message))
-    return commit_with_files(workspace, change, {path: pin}, parent=parent, now=now)
+    return workspace.pending.commit(change, {path: pin}, parent=parent, now=now)
 
 
 def _message(planned: RolledBack, message: str | None) -> str:

@@ -15,18 +15,18 @@ from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
     InvalidSpine,
-    ManifestCorrupt,
     NaiveTimes,
     PinInvalid,
     UnsupportedType,
     did_you_mean,
 )
 from mlforge.flows.alternates import objects_of
+from mlforge.flows.committed import is_committed
 from mlforge.flows.read import read_rows
 from mlforge.flows.resolve import Reference, Resolved, head_version, resolve
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ContentHash
-from mlforge.manifest import FILE_NAME, Manifest
+from mlforge.manifest import Manifest
 from mlforge.pit import PitRule
 from mlforge.provenance import FeatureMatch, Pin, Provenance
 from mlforge.schema import Schema
@@ -207,7 +207,7 @@ def _join(
     rule: Rule,
 ) -> tuple[pl.DataFrame, Matches]:
     manifest = selected.manifest
-    table = read_rows(workspace, manifest, [*manifest.schema.order, *selected.names])
+    table = read_rows(workspace, selected.resolved, [*manifest.schema.order, *selected.names])
     left = cast_keys(spine, {key: table[key].dtype for key in manifest.schema.keys})
     if instants is not None:
         left = left.with_columns(instants.alias(_TIME))
@@ -237,14 +237,7 @@ def _pin(workspace: Workspace, resolved: Resolved, tip: CommitId | None) -> Pin:
     """
     manifest, commit = resolved.manifest, resolved.commit
     if commit is None and tip is not None:
-        path = workspace.path_of(manifest.name, str(manifest.version), FILE_NAME)
-        held = workspace.history.read(tip, path)
-        if held is not None and held != manifest.encode():
-            raise ManifestCorrupt(
-                f"the manifest {path} is not what was committed",
-                hint=f"git checkout HEAD -- :/{path}",
-            )
-        commit = tip if held is not None else None
+        commit = tip if is_committed(workspace, manifest, tip) else None
     objects = objects_of(workspace, manifest)
     return Pin(manifest.name, manifest.version, manifest.content_hash, objects, commit)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mlforge.errors import (
     ContentDiffers,
+    FormatUnknown,
     ManifestCorrupt,
     MlforgeError,
     ObjectCorrupt,
@@ -24,21 +25,26 @@ from mlforge.flows.leftovers import leftovers
 from mlforge.flows.mending import Mending
 from mlforge.flows.pins import read_pin
 from mlforge.flows.problems import Problem, ProblemKind, VerifyEvent, VerifyReport
+from mlforge.flows.profiles import profile_path, read_profile
 from mlforge.flows.resolve import feature_names, read_manifest, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ObjectId, Version, hash_file
 from mlforge.manifest import FILE_NAME, Manifest
 from mlforge.objects.files import storage_errors
-from mlforge.objects.views import view_fault
+from mlforge.objects.views import VIEW_NAME, view_fault
 from mlforge.plugins import load_module
+from mlforge.profile import corrupt as corrupt_profile
 
-VIEW_NAME = "data.parquet"
+if TYPE_CHECKING:
+    from mlforge.flows.recount import Recount
 
 
 def verify(
     workspace: Workspace, *, is_quick: bool, on_event: Callable[[VerifyEvent], None]
 ) -> VerifyReport:
     """Check manifests against HEAD and objects against their names; unless quick, rows as well.
+
+    Profiles are compared with rows that were found to be the manifest's.
 
     Raises FormatUnknown, NoRepository: then nothing can be said of anything.
     """
@@ -60,14 +66,17 @@ class _Verification:
         self._mending = Mending(workspace, self._commit)
         # Of each object that was hashed: what is wrong with it.
         self._faults: dict[ObjectId, str | None] = {}
-        self._differences: dict[tuple[object, ...], str | None] = {}
+        self._counts: dict[tuple[object, ...], Recount] = {}
+        # Versions with a file that is not what was committed: that is told, and mended, first.
+        self._changed: set[tuple[str | None, Version | None]] = set()
 
     def run(self) -> VerifyReport:
         stored = set(self._workspace.objects.ids())
         names = {*feature_names(self._workspace, None)}
         names |= {*feature_names(self._workspace, self._commit)} if self._commit else set()
         problems = [problem for name in sorted(names) for problem in self._feature(name)]
-        manifests = list(self._manifests(names, problems))
+        self._changed = {(problem.feature, problem.version) for problem in problems}
+        manifests = list(self._manifests(names))
         size = self._hash(sorted(stored))
         for number, manifest in enumerate(manifests, 1):
             self._on_event(VerifyEvent(f"reading {manifest.name}", number, len(manifests)))
@@ -138,11 +147,11 @@ class _Verification:
         error = ManifestCorrupt(f"{path} is not what the commit has", hint=self._mending.file(path))
         return Problem(ProblemKind.EDITED, name, version, error)
 
-    def _manifests(self, names: set[str], problems: list[Problem]) -> Iterator[Manifest]:
+    def _manifests(self, names: set[str]) -> Iterator[Manifest]:
         """Every version's manifest: from the work tree, or the commit's if that one is damaged."""
-        damaged = {(p.feature, p.version) for p in problems}
         for name in sorted(names):
-            here = {(name, version) for version in versions(self._workspace, name, None)} - damaged
+            here = {(name, version) for version in versions(self._workspace, name, None)}
+            here -= self._changed
             for _, version in sorted(here):
                 yield read_manifest(self._workspace, name, version, None)
             held = versions(self._workspace, name, self._commit) if self._commit else ()
@@ -169,20 +178,40 @@ class _Verification:
         return size
 
     def _data(self, manifest: Manifest) -> Iterator[Problem]:
-        """What is wrong with a version's objects; if nothing is, with its rows and its view."""
+        """What is wrong with a version's objects and profile; with whole objects' rows and view."""
         oids = objects_of(self._workspace, manifest)
         found = [p for oid in dict.fromkeys(oids) if (p := self._object(manifest, oid))]
         yield from found
-        if found:
-            return
-        if not self._is_quick and (difference := self._difference(manifest, oids)):
+        counted = None if found or self._is_quick else self._recount(manifest, oids)
+        if counted and counted.difference:
             differs = ContentDiffers(
                 f"the rows of {_label(manifest)} are not what its manifest says",
-                cause=difference,
+                cause=counted.difference,
                 hint=self._mending.rows(manifest),
             )
             yield Problem(ProblemKind.CONTENT_DIFFERS, manifest.name, manifest.version, differs)
-        yield from self._view(manifest, oids)
+        else:
+            yield from self._profile(manifest, counted)
+        if not found:
+            yield from self._view(manifest, oids)
+
+    def _profile(self, manifest: Manifest, counted: Recount | None) -> Iterator[Problem]:
+        """A version without a profile is whole; one that has another's is not."""
+        name, version = manifest.name, manifest.version
+        if (name, version) in self._changed or self._is_linked(name, version):
+            return
+        try:
+            profile = read_profile(self._workspace, manifest, None)
+            if profile and counted and counted.profile:
+                compare = load_module("mlforge.flows.recount", None).profile_difference
+                if difference := cast("str | None", compare(profile, counted.profile)):
+                    raise corrupt_profile(profile_path(self._workspace, manifest), difference)
+        except FormatUnknown as error:
+            yield Problem(ProblemKind.PROFILE_DIFFERS, name, version, error)
+        except MlforgeError as error:
+            hint = self._mending.profile(manifest)
+            told = type(error)(error.message, cause=error.cause, hint=hint)
+            yield Problem(ProblemKind.PROFILE_DIFFERS, name, version, told)
 
     def _view(self, manifest: Manifest, oids: tuple[ObjectId, ...]) -> Iterator[Problem]:
         if self._is_linked(manifest.name, manifest.version):
@@ -218,15 +247,14 @@ class _Verification:
         )
         return Problem(ProblemKind.OBJECT_CORRUPT, manifest.name, manifest.version, corrupt)
 
-    def _difference(self, manifest: Manifest, oids: tuple[ObjectId, ...]) -> str | None:
-        """What of the rows is not as the manifest says; versions with equal rows are read once."""
+    def _recount(self, manifest: Manifest, oids: tuple[ObjectId, ...]) -> Recount:
+        """Count a version's rows again; versions with equal rows are read once."""
         rows = tuple(part.rows for part in manifest.parts)
         key = (oids, rows, manifest.content_hash, manifest.schema)
-        if key not in self._differences:
+        if key not in self._counts:
             recount = load_module("mlforge.flows.recount", None).recount
-            found = cast("str | None", recount(self._workspace, manifest, oids))
-            self._differences[key] = found
-        return self._differences[key]
+            self._counts[key] = cast("Recount", recount(self._workspace, manifest, oids))
+        return self._counts[key]
 
     def _strays(self, oids: set[ObjectId]) -> Iterator[Problem]:
         """Damaged objects that no version here names."""

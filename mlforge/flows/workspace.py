@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import cast
 
 from mlforge.errors import InvalidConfig
+from mlforge.flows.pending import Pending
 from mlforge.history.base import History
 from mlforge.history.folders import GitFolders, find_folders
-from mlforge.objects.local import LocalObjects
+from mlforge.logger import logger
+from mlforge.objects.local import LocalObjects, check_format
 from mlforge.plugins import load_module
 
 
@@ -20,10 +22,13 @@ class Workspace:
     Raises NoRepository.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, objects: Path | None = None) -> None:
+        """`objects`: another folder for the bytes than git's own."""
         # A link to another disk is another place: what counts is the repository there.
         self.folder = folder.resolve()
         self._git: GitFolders = find_folders(self.folder)
+        self._objects = objects
+        logger.info("repository %s, objects in %s", self.root, objects or self.private)
 
     @property
     def root(self) -> Path:
@@ -47,7 +52,15 @@ class Workspace:
 
     @cached_property
     def objects(self) -> LocalObjects:
-        return LocalObjects(self.private)
+        if self._objects is None:
+            return LocalObjects(self.private)
+        # Inside a work tree `git add .` would find them.
+        is_in_git = self._objects.resolve().is_relative_to(self._git.common_dir.resolve())
+        return LocalObjects(self._objects, hides_itself=not is_in_git)
+
+    def check_format(self) -> None:
+        """Refuse objects that a newer mlforge has written. Raises FormatUnknown."""
+        check_format(self.objects.root)
 
     @cached_property
     def history(self) -> History:
@@ -56,11 +69,14 @@ class Workspace:
         opened = cast("Callable[[Path], History]", module.open_repository)(self.root)
         if self.prefix == ".":
             raise InvalidConfig("the store cannot be the root of the repository itself")
-        # Stored before it is returned: what a killed commit has left here is settled through it.
-        self.__dict__["history"] = opened
-        if any((self.private / "leases").glob("worktree-*.json")):
-            load_module("mlforge.flows.pending", None).settle_if_free(self)
+        # What a killed commit has left here is put right before anything is read.
+        Pending(opened, self.folder, self.private).settle_if_free()
         return opened
+
+    @property
+    def pending(self) -> Pending:
+        """What here waits for a commit."""
+        return Pending(self.history, self.folder, self.private)
 
     def path_of(self, *parts: str) -> str:
         """A path below the store, as git names it."""

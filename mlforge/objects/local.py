@@ -18,10 +18,14 @@ _SUFFIX = ".parquet"
 
 
 class LocalObjects:
-    """`<root>/objects/b3/ab/cd/<64 hex>.parquet`, read-only files; `<root>/tmp` beside them."""
+    """`<root>/objects/b3/ab/cd/<64 hex>.parquet`, read-only files; `<root>/tmp` beside them.
 
-    def __init__(self, root: Path) -> None:
+    `hides_itself`: from git, by a `.gitignore` of its own, which is written first.
+    """
+
+    def __init__(self, root: Path, *, hides_itself: bool = False) -> None:
         self.root = root
+        self._hides_itself = hides_itself
         self._objects = root / "objects" / "b3"
         self._scratch = root / "tmp"
         check_format(root)
@@ -29,6 +33,9 @@ class LocalObjects:
     def create(self) -> None:
         """Make the store's folders if they are not there."""
         with storage_errors(self.root):
+            if self._hides_itself and not (self.root / ".gitignore").exists():
+                self.root.mkdir(parents=True, exist_ok=True)
+                write_file(self.root / ".gitignore", b"*\n")
             for folder in (self._objects, self._scratch):
                 folder.mkdir(parents=True, exist_ok=True)
         if not (self.root / "format.json").exists():
@@ -56,6 +63,9 @@ class LocalObjects:
                 return oid
             home.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o444)
+            if home.is_dir() and not home.is_symlink():
+                # Nobody's file: a folder that holds something is refused, and stays.
+                home.rmdir()
             path.replace(home)
             for folder in (home.parent, home.parent.parent, self._objects):
                 sync_folder(folder)

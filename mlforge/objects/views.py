@@ -14,6 +14,8 @@ from pathlib import Path
 from mlforge.ids import ObjectId, hash_file
 from mlforge.objects.files import storage_errors, temporary_name
 
+VIEW_NAME = "data.parquet"
+
 _FICLONE = 0x40049409
 _NO_REFLINK = (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM)
 

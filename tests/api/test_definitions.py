@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,33 +9,17 @@ import pyarrow as pa
 import pytest
 
 import mlforge as mlf
-from mlforge.api.project import find_project
 from mlforge.errors import (
     BuildFailed,
     ColumnCollision,
     FeatureNotFound,
     InvalidDefinitions,
-    InvalidSpine,
     InvalidUsage,
     NaiveTimes,
     NoRepository,
     ObjectNotFound,
 )
 from tests.shop import START, Shop
-
-
-@pytest.fixture
-def defs(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> mlf.Definitions:
-    monkeypatch.chdir(shop.root)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    return find_project(shop.root).load()
-
-
-@pytest.fixture
-def store(defs: mlf.Definitions) -> mlf.LocalStore:
-    defs.build()
-    return defs.offline_store
-
 
 SPINE = pl.DataFrame({"user_id": ["b", "a"], "when": [START.replace(day=4), START.replace(day=9)]})
 
@@ -56,7 +39,7 @@ def test_a_failed_feature_raises_with_the_report_unless_told_otherwise(
     with pytest.raises(BuildFailed) as failed:
         defs.build()
     report = failed.value.report
-    assert report.built == ("user_spend",)  # type: ignore[attr-defined]
+    assert report.built == ("user_spend",)
     assert defs.build(on_error="report").failed == ("user_profile",)
 
 
@@ -132,16 +115,9 @@ def test_a_store_outside_git_says_what_to_type(tmp_path: Path) -> None:
         mlf.LocalStore(tmp_path / "feature_store").read("x")
 
 
-@pytest.mark.parametrize("form", ["polars", "pyarrow", "pandas", "lazy", "file"])
-def test_any_frame_is_a_spine(store: mlf.LocalStore, form: str, tmp_path: Path) -> None:
-    SPINE.write_parquet(tmp_path / "spine.parquet")
-    spine = {
-        "polars": lambda: SPINE,
-        "pyarrow": SPINE.to_arrow,
-        "pandas": SPINE.to_pandas,
-        "lazy": SPINE.lazy,
-        "file": lambda: tmp_path / "spine.parquet",
-    }[form]()
+def test_a_file_is_a_spine(store: mlf.LocalStore, tmp_path: Path) -> None:
+    spine = tmp_path / "spine.parquet"
+    SPINE.write_parquet(spine)
     training = mlf.get_training_data(spine, ["user_spend"], store=store, timestamp="when")
     assert training["user_spend__amount__sum__1d__7d"].to_list() == [2.5, 8.1]
 
@@ -201,11 +177,6 @@ def test_exact_matches_can_be_excluded(store: mlf.LocalStore) -> None:
 def test_features_must_be_a_list(store: mlf.LocalStore, features: list[str]) -> None:
     with pytest.raises(InvalidUsage):
         mlf.get_training_data(SPINE, features, store=store, timestamp="when")
-
-
-def test_a_spine_must_be_a_frame(store: mlf.LocalStore) -> None:
-    with pytest.raises(InvalidSpine, match="Arrow"):
-        mlf.get_training_data([1, 2], ["user_spend"], store=store)  # type: ignore[arg-type]
 
 
 def test_definitions_join_with_their_own_store(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from mlforge.definitions.feature import Feature
@@ -47,10 +48,36 @@ from mlforge.testing.strategies import (
     plain_histories,
     rolling_histories,
 )
+from tests.sizes import LEAK_EXAMPLES, ORACLE_EXAMPLES, SEED
 
 ENGINES = [pytest.param(PolarsEngine(), id="polars")]
-thorough = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-leaky = settings(thorough, max_examples=100)
+EXAMPLES = Counter[str]()
+
+
+def examples(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """So many histories, the same ones for the same seed."""
+    many = settings(
+        max_examples=number, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+    return lambda test: seed(SEED)(many(test))
+
+
+thorough = examples(ORACLE_EXAMPLES)
+leaky = examples(LEAK_EXAMPLES)
+
+
+@pytest.fixture(autouse=True)
+def told(
+    request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> Iterator[None]:
+    """The suite's line in pytest's summary: how many histories there were, and of which seed."""
+    EXAMPLES.clear()
+    yield
+    law = request.node.originalname.removeprefix("test_").replace("_", " ")
+    for suite, number in EXAMPLES.items():
+        engine = request.node.callspec.id
+        line = f"{suite}: {number} histories on {engine}, seed {SEED}: {law}"
+        record_property("suite", line)
 
 
 @contextmanager
@@ -106,6 +133,7 @@ def rolling(dtype: pl.DataType, *values: Value, window: str = "1d") -> History:
 @given(history=rolling_histories())
 @thorough
 def test_rolling_features_equal_the_oracle(engine: Engine, history: History) -> None:
+    EXAMPLES["oracle"] += 1
     check(engine, history)
 
 
@@ -113,6 +141,7 @@ def test_rolling_features_equal_the_oracle(engine: Engine, history: History) -> 
 @given(history=plain_histories())
 @thorough
 def test_features_without_metrics_equal_the_oracle(engine: Engine, history: History) -> None:
+    EXAMPLES["oracle"] += 1
     check(engine, history)
 
 
@@ -125,10 +154,11 @@ def test_a_tiebreak_that_is_missing_never_wins(engine: Engine, rival: float | No
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@given(history=rolling_histories(), seed=st.integers(0, 9))
+@given(history=rolling_histories(), order=st.integers(0, 9))
 @leaky
-def test_the_order_of_rows_changes_no_bit(engine: Engine, history: History, seed: int) -> None:
-    shuffled = random.Random(seed).sample(history.output, len(history.output))
+def test_the_order_of_rows_changes_no_bit(engine: Engine, history: History, order: int) -> None:
+    EXAMPLES["oracle"] += 1
+    shuffled = random.Random(order).sample(history.output, len(history.output))
     try:
         rows = run(engine, history).rows
     except SumOverflow:
@@ -175,6 +205,7 @@ def test_the_edges_of_each_type_equal_the_oracle(engine: Engine, history: Histor
 @given(cases=futures(rolling_histories()) | futures(plain_histories()))
 @leaky
 def test_the_future_changes_nothing_that_is_seen(engine: Engine, cases: Futures) -> None:
+    EXAMPLES["leak"] += 1
     try:
         answers = [oracle.compute(cases.feature, rows) for rows in (cases.actual, cases.other)]
     except (SumOverflow, DuplicateKeys):
@@ -236,6 +267,7 @@ def check_validators(engine: Engine, history: History) -> None:
 @given(history=validated())
 @thorough
 def test_validators_refuse_what_the_oracle_refuses(engine: Engine, history: History) -> None:
+    EXAMPLES["oracle"] += 1
     check_validators(engine, history)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -19,7 +20,8 @@ from mlforge.arrow import canonical_table, columns_of
 from mlforge.content import hash_content
 from mlforge.engines.profiles import profile_of
 from mlforge.profile import ColumnProfile, Profile
-from mlforge.schema import Schema
+from mlforge.schema import Column, Schema
+from mlforge.types import int64
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FLOATS = st.floats() | st.sampled_from([0.0, -0.0, 0.1, 1e308, 5e-324, math.inf, -math.inf])
@@ -197,3 +199,61 @@ def test_a_sum_beyond_128_bits_of_narrow_numbers_is_exact() -> None:
     found = profile_of(table, schema, hash_content(table, schema).hash).column("x")
     assert found is not None
     assert found.mean == repr(float(3 * (2**63 - 1)) / 3)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [-(2.0**41), 2.0**39, 2.0**40 + 2.0**-12, 2.0**41],
+        [1.0, 1.0 + 2.0**-52, 3.0, -1.0],
+        [5e-324, 1.5, -1.5, 2.0**900, -(2.0**900), 0.0],
+        [-3.0, -1.0000000000000002, -1.0, 0.0],
+        [0.0, -0.0, 0.0],
+        [-2.5],
+    ],
+)
+def test_a_mean_counts_the_bits_between_the_extremes(values: list[float]) -> None:
+    expected = float(sum(map(Fraction, values), Fraction(0))) / len(values)
+    assert column_of(values).mean == repr(expected)
+
+
+@pytest.mark.parametrize("distinct", [1, 3, 500, 20_000])
+def test_distinct_texts_are_counted_however_often_they_occur(distinct: int) -> None:
+    texts = [f"t{number * 7919 % distinct:05}" for number in range(20_000)]
+    column = column_of(pa.array(texts, pa.large_string()))
+    assert (column.distinct, column.min) == (distinct, "t00000")
+    assert column.max == f"t{distinct - 1:05}"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pa.array(["", "a", "a", "z", "é"], pa.large_string()),
+        pa.array([b"", b"\0", b"\0", b"a", b"\xff"], pa.large_binary()),
+        pa.array([-5, -2, -2, 0, 2**40], pa.int64()),
+        pa.array([0, 1, 1, 2**63, 2**64 - 1], pa.uint64()),
+        pa.array([date(1, 1, 1), *[date(1970, 1, 1)] * 2, date(2024, 1, 1), date(9999, 1, 1)]),
+    ],
+    ids=lambda keys: str(keys.type),
+)
+def test_a_single_key_is_counted_in_its_order(keys: pa.Array) -> None:
+    """The rows are sorted by it: its extremes are its ends, and equal keys are neighbours."""
+    table = pa.table({"key": keys})
+    schema = Schema(("key",), None, columns_of(table.schema))
+    found = profile_of(table, schema, hash_content(table, schema).hash)
+    assert found.distinct_keys == found.columns[0].distinct == 4
+    as_value = profile_of(
+        pa.table({"key": range(5), "x": keys.take(pa.array([3, 1, 4, 0, 2]))}),
+        Schema(("key",), None, (Column("key", int64()), Column("x", schema.columns[0].type))),
+        found.content_hash,
+    ).column("x")
+    assert as_value == replace(found.columns[0], name="x")
+
+
+def column_of(values: Sequence[object] | pa.Array) -> ColumnProfile:
+    """The profile of a column beside a key that numbers its rows."""
+    table = pa.table({"key": range(len(values)), "x": values})
+    schema = Schema(("key",), None, columns_of(table.schema))
+    found = profile_of(table, schema, hash_content(table, schema).hash).column("x")
+    assert found is not None
+    return found

@@ -190,6 +190,30 @@ def test_while_pinned_a_build_of_known_content_makes_nothing(built: Shop) -> Non
     assert (built.git("rev-parse", "HEAD"), built.version("user_spend")) == (before, "1.0.0")
 
 
+def test_while_pinned_a_dry_run_says_what_would_become_of_the_pin(built: Shop) -> None:
+    built.mlforge("rollback", "user_spend", "1.0.0", "--yes")
+    built.spend(6, 6)
+    out = built.mlforge("build", "--dry-run")
+    assert "is pinned at 1.0.0; the pin would be removed" in out
+    assert "gone" not in out
+    assert "not committed" not in out
+    assert (pin(built).read_text(), status(built)) == ("1.0.0\n", "")
+
+
+def test_a_dry_run_beside_an_uncommitted_pin_says_that_it_would_stay(built: Shop) -> None:
+    built.mlforge("checkout", "user_spend@1.0.0")
+    built.spend(6, 6)
+    assert "head here would stay 1.0.0: its PIN is not committed" in built.mlforge(
+        "build", "--dry-run"
+    )
+
+
+def test_a_dry_checkout_changes_nothing(built: Shop) -> None:
+    out = built.mlforge("checkout", "user_spend@1.0.0", "--dry-run")
+    assert "1.0.0 would be head here (pinned, 1.0.2 newest); nothing was written" in out
+    assert (pin(built).exists(), status(built)) == (False, "")
+
+
 def test_while_pinned_other_content_makes_a_version_and_removes_pin(built: Shop) -> None:
     built.mlforge("rollback", "user_spend", "1.0.0", "--yes")
     built.spend(6, 6)

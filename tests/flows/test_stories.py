@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -10,7 +14,7 @@ import pytest
 
 import mlforge as mlf
 from mlforge.api.project import find_project
-from mlforge.errors import BuildFailed
+from mlforge.errors import BuildFailed, NoRepository
 from mlforge.flows import plan
 from tests.git_cli import Git
 from tests.shop import Shop
@@ -86,16 +90,63 @@ def test_writing_outside_a_git_repository(tmp_path: Path, shop: Shop) -> None:
     (tmp_path / "kept").rename(shop.root / ".git")
 
 
+_READ = """
+import sys
+touched = []
+sys.addaudithook(lambda event, args: touched.append((event, str(args[0]) if args else "")))
+import mlforge as mlf
+store = mlf.LocalStore("feature_store")
+print(store.read("user_spend").height, store.read("user_spend", version="1.0.0").height)
+print(store.scan("user_profile").collect().height, store.list_versions("user_spend"))
+started = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.fork", "os.forkpty", "os.system")
+print([event for event, _ in touched if event in started])
+hidden = ("/.git/HEAD", "/.git/refs", "/.git/packed-refs", "/.git/objects", "features.py")
+print([path for event, path in touched if event == "open" and any(h in path for h in hidden)])
+print("features" in sys.modules)
+"""
+
+
+def test_writing_outside_a_git_repository_but_reading_a_head_needs_its_folder_alone(
+    shop: Shop,
+) -> None:
+    shop.mlforge("build")
+    (shop.root / "features.py").write_text("raise SystemExit('imported')\n")
+    folder = shop.root / ".git"
+    shutil.rmtree(folder / "refs")
+    shutil.rmtree(folder / "objects")
+    for name in ("HEAD", "packed-refs", "index", "config"):
+        (folder / name).write_bytes(b"\0 no git writes this")
+    done = subprocess.run(
+        [sys.executable, "-c", _READ],
+        cwd=shop.root,
+        env={**os.environ, "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["5 5", "2 ['1.0.0']", "[]", "[]", "False"]
+    shutil.rmtree(folder)
+    with pytest.raises(NoRepository) as caught:
+        mlf.LocalStore(shop.store).read("user_spend")
+    assert caught.value.hint == "git init"
+
+
 def test_feature_no_longer_declared(shop: Shop) -> None:
     shop.mlforge("build")
     text = (shop.root / "features.py").read_text()
     shop.edit(text[text.index('@mlf.feature(keys=["user_id"], source="data/users.csv"') :], "")
     planned = {f["name"]: f["status"] for f in shop.json("plan")["features"]}
     assert planned == {"user_spend": "unchanged", "user_profile": "retired"}
-    assert shop.json("build")["features"][0]["name"] == "user_spend"
+    listed = {f["name"]: f["retired"] for f in shop.json("list")["features"]}
+    assert listed == {"user_spend": False, "user_profile": True}
+    assert "user_profile  1.0.0 retired" in shop.mlforge("list")
+    (shop.root / "data/users.csv").write_text("user_id,country\na,IT\n")
+    assert [f["name"] for f in shop.json("build", "--force")["features"]] == ["user_spend"]
     assert mlf.LocalStore(shop.store).read("user_profile").height == 2
     last = shop.git("rev-parse", "HEAD").strip()
     assert "retired in commit" in shop.mlforge("retire", "user_profile", "--yes")
+    assert shop.git("rev-parse", "HEAD~1").strip() == last
+    assert all(path.startswith("feature_store/user_profile/") for path in committed_paths(shop.git))
     assert not (shop.store / "user_profile").exists()
     assert "user_profile" not in shop.mlforge("list")
     assert "first_build" in shop.mlforge("log", "user_profile")
@@ -120,14 +171,92 @@ def test_feature_renamed(shop: Shop) -> None:
     assert "mlforge retire user_profile" in out
     assert "No change" in shop.mlforge("build")
     assert shop.json("show", "customers")["renamed_from"] == "user_profile"
+    assert "user_profile 1.0.0" in shop.mlforge("show", "user_profile")
     shop.mlforge("retire", "user_profile", "--yes")
     assert "No change" in shop.mlforge("build")
-    shown = shop.mlforge("show", "user_profile")
-    assert "user_profile is called customers now" in shown
+    assert mlf.LocalStore(shop.store).read("user_profile").height == 2
+
+
+@pytest.fixture
+def renamed(shop: Shop) -> Shop:
+    """user_profile 1.0.0 became customers 1.0.1 and 1.0.2, and its old name is retired."""
     (shop.root / "spine.csv").write_text("user_id\na\n")
-    done = shop.run("train", "spine.csv", "-f", "user_profile", "-o", "out.csv")
+    shop.mlforge("build")
+    shop.edit("def user_profile", "def customers")
+    shop.edit('source="data/users.csv", ', 'source="data/users.csv", renamed_from="user_profile", ')
+    shop.mlforge("build")
+    (shop.root / "data/users.csv").write_text("user_id,country\na,DE\nb,IT\n")
+    shop.mlforge("build")
+    shop.mlforge("retire", "user_profile", "--yes")
+    return shop
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "user_profile"], "customers 1.0.2"),
+        (["show", "user_profile@1.0.1"], "customers 1.0.1"),
+        (["show", "user_profile@~=1.0"], "customers 1.0.2"),
+        (["show", "user_profile@HEAD"], "customers 1.0.2"),
+        (["versions", "user_profile"], "1.0.2  head"),
+        (["log", "user_profile"], "customers     1.0.2"),
+        (["diff", "user_profile"], "customers  1.0.1 -> 1.0.2"),
+        (["diff", "user_profile@1.0.1"], "customers  1.0.1 -> 1.0.2"),
+        (["diff", "user_profile@1.0.1", "customers@1.0.2"], "customers  1.0.1 -> 1.0.2"),
+        (["diff", "user_profile@1.0.1", "customers@1.0.1"], "No difference: customers@1.0.1"),
+        (["checkout", "user_profile@1.0.1"], "customers 1.0.1 is head here (pinned"),
+        (["checkout", "user_profile"], "customers 1.0.2 is head here already"),
+        (["rollback", "user_profile", "-y"], "customers  1.0.2 -> 1.0.1 pinned"),
+        (["rollback", "user_profile", "1.0.1", "--dry-run"], "customers  1.0.2 -> 1.0.1 pinned"),
+        (["train", "spine.csv", "-f", "user_profile", "-o", "out.csv"], "customers@1.0.2"),
+    ],
+    ids=" ".join,
+)
+def test_feature_renamed_is_meant_by_its_old_name(
+    renamed: Shop, words: list[str], said: str
+) -> None:
+    done = renamed.run(*words)
     assert done.returncode == 0
-    assert "user_profile is called customers now" in done.stderr
+    assert said in done.stdout
+    assert "user_profile is called customers now" in done.stdout + done.stderr
+
+
+def test_feature_renamed_has_one_log_under_both_names(renamed: Shop) -> None:
+    logs = [renamed.json("log", name)["versions"] for name in ("customers", "user_profile")]
+    names = [(entry["feature"], entry["version"]) for entry in logs[0]]
+    assert names == [("customers", "1.0.2"), ("customers", "1.0.1"), ("user_profile", "1.0.0")]
+    assert logs[0] == logs[1]
+    assert len(renamed.json("log", "user_spend")["versions"]) == 1
+
+
+def test_feature_renamed_keeps_what_its_old_name_meant_in_a_commit(renamed: Shop) -> None:
+    shown = renamed.json("show", "user_profile@HEAD~3")
+    assert (shown["name"], shown["version"], shown["note"]) == ("user_profile", "1.0.0", None)
+    assert "(was user_profile)" in renamed.mlforge("diff", "user_profile@HEAD~4", "customers")
+
+
+def test_feature_renamed_is_not_retired_by_its_old_name(renamed: Shop) -> None:
+    assert renamed.run("retire", "user_profile", "-y").returncode == 3
+    assert (renamed.store / "customers").exists()
+
+
+def test_feature_renamed_is_found_beside_a_broken_one(renamed: Shop) -> None:
+    (renamed.store / "user_spend/1.0.0/manifest.json").write_text("{")
+    (renamed.store / "a_draft/1.0.0").mkdir(parents=True)
+    (renamed.store / "a_draft/1.0.0/manifest.json").write_text("{")
+    assert "customers 1.0.2" in renamed.mlforge("show", "user_profile")
+
+
+def test_feature_renamed_does_not_take_the_place_of_a_new_one_of_its_old_name(
+    renamed: Shop,
+) -> None:
+    text = (renamed.root / "features.py").read_text()
+    again = text[text.rindex("@mlf.feature") :].replace("customers", "user_profile")
+    renamed.edit(text, text + again.replace('renamed_from="user_profile", ', ""))
+    renamed.mlforge("build")
+    assert "called customers" not in renamed.run("show", "user_profile").stderr
+    assert renamed.json("show", "user_profile")["version"] == "2.0.0"
+    assert len(renamed.json("log", "customers")["versions"]) == 3
 
 
 def test_pr_branch_builds_1_1_0_and_nightly_main_builds_1_0_1(shop: Shop) -> None:
@@ -143,6 +272,9 @@ def test_pr_branch_builds_1_1_0_and_nightly_main_builds_1_0_1(shop: Shop) -> Non
     assert shop.version("user_spend") == "1.1.0"
     said = "user_spend  1.1.0 was built from older source digests than 1.0.1"
     assert said in shop.mlforge("list")
+    told = "1.1.0 was built from older source digests than 1.0.1"
+    assert told in shop.mlforge("diff", "user_spend@1.0.1")
+    assert told in shop.mlforge("diff", "main~1..main", "--format", "markdown")
     (shop.root / "data/events.parquet").write_bytes(events)
     assert said in shop.mlforge("build")
     shop.spend(3, 4)
@@ -229,6 +361,30 @@ def test_store_in_another_repository_than_the_definitions(shop: Shop, tmp_path: 
     assert "No change" in shop.mlforge("build")
 
 
+def test_store_in_another_repository_than_the_definitions_made_by_hand(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Git(tmp_path / "store")
+    store.root.mkdir()
+    store("init", "-q")
+    made = (
+        'made = mlf.Definitions(name="by hand", features=[user_spend, user_profile],\n'
+        '    offline_store=mlf.LocalStore("../store/features"))\n'
+    )
+    head = shop.git.commit("by_hand.py", (shop.root / "features.py").read_text() + made)
+    monkeypatch.chdir(shop.root)
+    definitions = runpy.run_path("by_hand.py")["made"]
+    report = definitions.build()
+    assert report.commit is not None
+    assert store("rev-parse", "HEAD").strip() == report.commit.hex
+    assert trailers(store, "Mlforge-Definitions") == [head]
+    assert trailers(store, "Mlforge-Uncommitted") == []
+    assert all(path.startswith("features/") for path in committed_paths(store))
+    assert (shop.git("rev-parse", "HEAD").strip(), shop.store.exists()) == (head, False)
+    assert mlf.LocalStore(store.root / "features").read("user_profile").height == 2
+    assert definitions.build().commit is None
+
+
 def test_one_of_three_features_fails(shop: Shop) -> None:
     text = (shop.root / "features.py").read_text()
     shop.edit(text, text + text[text.rindex("@mlf.feature") :].replace("user_profile", "third"))
@@ -236,6 +392,10 @@ def test_one_of_three_features_fails(shop: Shop) -> None:
     done = shop.run("build")
     assert done.returncode == 1
     assert shop.git("log", "-1", "--format=%s").strip() == "mlforge: build 2 features"
+    assert {path.split("/")[1] for path in committed_paths(shop.git) if "1.0.0" in path} == {
+        "user_spend",
+        "user_profile",
+    }
     here = os.getcwd()
     os.chdir(shop.root)
     try:

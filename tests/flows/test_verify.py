@@ -29,7 +29,7 @@ def built(shop: Shop) -> Shop:
 
 
 def look(shop: Shop, *, is_quick: bool = False) -> VerifyReport:
-    return LocalStore(shop.store).verify(is_quick=is_quick)
+    return LocalStore(shop.store).verify(quick=is_quick)
 
 
 def kinds(shop: Shop) -> list[str]:
@@ -175,7 +175,9 @@ def test_a_committed_manifest_that_lies_is_found_by_counting_again(built: Shop, 
     path.write_text(lie)
     built.git("commit", "-qam", "lie")
     assert kinds(built) == ["content_differs"]
-    assert look(built, is_quick=True).problems == ()
+    # Without counting, one of the two is known to lie, and not which.
+    (problem,) = look(built, is_quick=True).problems
+    assert problem.kind is ProblemKind.PROFILE_DIFFERS
     type_hints(built)
 
 
@@ -185,6 +187,81 @@ def test_a_committed_manifest_that_cannot_be_read_points_to_its_history(built: S
     (problem,) = look(built).problems
     assert (problem.kind, (problem.error.hint or "")[:10]) == ("manifest_invalid", "git log -p")
     type_hints(built)
+
+
+PROFILE_FILE = f"{PROFILE}/profile.json"
+SPOILED: dict[str, tuple[str, str]] = {
+    "of a column": ('"distinct":2,"max":"FR"', '"distinct":2,"max":"FX"'),
+    "of the keys": ('"distinct_keys": 2', '"distinct_keys": 1'),
+    "of another content": ('"rows": 2', '"rows": 3'),
+    "of a later format": ('"format": 1', '"format": 2'),
+    "that is no JSON": ("{", "["),
+}
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_a_committed_profile_that_is_not_of_its_rows_is_corrupt(built: Shop, case: str) -> None:
+    """The text is canonical, and git has nothing to say of it."""
+    path, (old, new) = built.store / PROFILE_FILE, SPOILED[case]
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    built.git("commit", "-qam", "lie")
+    report = look(built)
+    assert ([p.kind for p in report.problems], report.exit_code) == (["profile_differs"], 5)
+    needs_rows = case in ("of a column", "of the keys")
+    assert len(look(built, is_quick=True).problems) == (0 if needs_rows else 1)
+    assert built.git("status", "--porcelain") == ""
+
+
+def test_the_profile_of_another_version_is_told_with_its_columns_and_its_history(
+    built: Shop,
+) -> None:
+    path = built.store / PROFILE_FILE
+    path.write_text(path.read_text().replace('"DE"', '"DK"'))
+    built.git("commit", "-qam", "lie")
+    (problem,) = look(built).problems
+    assert problem.error.code == "MLF0408"
+    assert "its statistics of country are not those of the rows" in (problem.error.cause or "")
+    assert (problem.error.hint or "").startswith("git log -p")
+    type_hints(built)
+
+
+def test_a_changed_profile_is_put_back_and_a_missing_one_too(built: Shop) -> None:
+    path = built.store / PROFILE_FILE
+    path.write_text(path.read_text().replace('"DE"', '"DK"'))
+    assert kinds(built) == ["edited"]
+    type_hints(built)
+    path.unlink()
+    assert kinds(built) == ["missing"]
+    type_hints(built)
+    assert kinds(built) == []
+
+
+def test_a_version_whose_commit_has_no_profile_is_whole_until_one_of_others_is_put_there(
+    built: Shop,
+) -> None:
+    path = built.store / PROFILE_FILE
+    text = path.read_text()
+    built.git("rm", "-q", f"feature_store/{PROFILE_FILE}")
+    built.git("commit", "-qm", "no profile")
+    assert kinds(built) == []
+    path.write_text(text.replace('"DE"', '"DK"'))
+    assert kinds(built) == ["profile_differs"]
+    type_hints(built)
+    assert kinds(built) == []
+    path.write_text(text)
+    assert kinds(built) == []
+
+
+def test_the_profile_of_a_draft_is_built_again(shop: Shop) -> None:
+    shop.mlforge("build", "--no-commit")
+    path = shop.store / PROFILE_FILE
+    text = path.read_text()
+    path.write_text(text.replace('"DE"', '"DK"'))
+    assert kinds(shop) == ["profile_differs"]
+    type_hints(shop)
+    assert (kinds(shop), path.read_text()) == ([], text)
 
 
 def test_a_broken_draft_is_built_again(shop: Shop) -> None:

@@ -55,8 +55,12 @@ def test_a_folder_in_an_objects_place_is_no_object(store: ObjectStore) -> None:
     path.unlink()
     path.mkdir()
     assert not store.has(oid)
+    (path / "mine").touch()
     with pytest.raises(StorageFailed):
         put(store, b"rows")
+    (path / "mine").unlink()
+    assert put(store, b"rows") == oid
+    assert store.has(oid)
 
 
 def test_two_stores_in_one_folder_see_the_same(store: ObjectStore, root: Path) -> None:
