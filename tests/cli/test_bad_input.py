@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import hashlib
+import os
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.git_cli import Git
-from tests.shop import Shop, make_shop
+from tests.shop import START, Shop, make_shop
+from tests.suites.nursery import Fault, Nursery
 
 
 def refused(shop: Shop, exit_code: int, code: str, *args: str) -> str:
@@ -22,11 +31,20 @@ def refused(shop: Shop, exit_code: int, code: str, *args: str) -> str:
     return done.stderr
 
 
-def snapshot(shop: Shop) -> list[str]:
-    files = [p for p in shop.root.rglob("*") if ".git" not in p.parts and p.is_file()]
-    head = shop.git("rev-parse", "HEAD", check=False) if (shop.root / ".git").exists() else ""
-    ours = [p for p in files if "__pycache__" not in p.parts]
-    return [head, *sorted(str(p) for p in ours)]
+# What any command may write: what was read, kept to be read faster; the file that is locked.
+_FREE = (".git/mlforge/cache", ".git/mlforge/lock", "__pycache__")
+
+
+def snapshot(shop: Shop) -> dict[str, str]:
+    """Every file of the project, git's own too, by path: its bytes' hash, or where it leads."""
+    found = {}
+    for path in shop.root.rglob("*"):
+        name = path.relative_to(shop.root).as_posix()
+        if path.is_symlink():
+            found[name] = os.readlink(path)
+        elif path.is_file() and not any(free in name for free in _FREE):
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def test_no_git_repository(shop: Shop) -> None:
@@ -213,3 +231,192 @@ def test_read_only_folder(tmp_path: Path) -> None:
     assert done.returncode == 6
     assert "error[MLF0704]" in done.stderr
     assert Git(shop.root)("log", "--format=%s").strip() == "begin"
+
+
+def _retype(shop: Shop) -> None:
+    """`amount` becomes text."""
+    path = shop.root / "data/events.parquet"
+    pl.read_parquet(path).with_columns(pl.col("amount").cast(pl.String)).write_parquet(path)
+
+
+def _overflow(shop: Shop) -> None:
+    times = [START + timedelta(hours=hour) for hour in range(3)]
+    amounts = pl.Series("amount", [2**62] * 3, pl.Int64)
+    frame = pl.DataFrame({"user_id": ["a"] * 3, "at": times}).with_columns(amounts)
+    frame.write_parquet(shop.root / "data/events.parquet")
+
+
+def _pin(text: str) -> Callable[[Shop], None]:
+    def prepare(shop: Shop) -> None:
+        (shop.store / "user_spend/PIN").write_text(text)
+
+    return prepare
+
+
+def _manifest(change: Callable[[str], str]) -> Callable[[Shop], None]:
+    def prepare(shop: Shop) -> None:
+        path = shop.store / "user_spend/1.0.1/manifest.json"
+        path.write_text(change(path.read_text()))
+
+    return prepare
+
+
+def _object(replace: Callable[[Path], None]) -> Callable[[Shop], None]:
+    def prepare(shop: Shop) -> None:
+        (shop.root / "spine.csv").write_text("user_id\na\n")
+        for path in shop.objects():
+            path.chmod(0o644)
+            replace(path)
+
+    return prepare
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _link(path: Path) -> None:
+    path.rename(path.with_suffix(".moved"))
+    path.symlink_to(path.with_suffix(".moved"))
+
+
+def _future(shop: Shop) -> None:
+    path = shop.root / ".git/mlforge/format.json"
+    path.write_text(path.read_text().replace("1", "2"))
+
+
+def _collide(shop: Shop) -> None:
+    """Two commits whose ids begin alike: `git commit-tree` until there are."""
+    tree, known = shop.git("rev-parse", "HEAD^{tree}").strip(), dict[str, str]()
+    for number in range(2000):
+        made = shop.git("commit-tree", tree, "-m", str(number)).strip()
+        if made[:4] in known:
+            (shop.root / "prefix").write_text(made[:4])
+            return
+        known[made[:4]] = made
+    raise AssertionError("no two of 2,000 commits begin alike")
+
+
+def _nothing(shop: Shop) -> None:
+    pass
+
+
+def _write(file: str, text: str) -> Callable[[Shop], None]:
+    return lambda shop: shop.root.joinpath(file).write_text(text) and None
+
+
+TRAIN = ("train", "spine.csv", "-f", "user_profile", "-o", "out.csv")
+ROLLBACK_TO_NOTHING = ("rollback", "user_profile", "--yes")
+# What is wrong; the command; its exit code and error; what its hint says.
+BAD: dict[str, tuple[Callable[[Shop], None], tuple[str, ...], int, str, str]] = {
+    "F@": (_nothing, ("show", "user_spend@"), 2, "MLF0204", "user_spend@1.0.0"),
+    "@1.0.0": (_nothing, ("show", "@1.0.0"), 2, "MLF0204", "NAME@1.0.0"),
+    "F@9.9.9": (_nothing, ("show", "user_spend@9.9.9"), 3, "MLF0205", "1.0.1"),
+    "F@../../x": (_nothing, ("show", "user_spend@../../x"), 3, "MLF0205", "1.0.1"),
+    "checkout of F@9.9.9": (_nothing, ("checkout", "user_spend@9.9.9"), 3, "MLF0205", "1.0.1"),
+    "rollback to 9.9.9": (
+        *(_nothing, ("rollback", "user_spend", "9.9.9", "-y")),
+        *(3, "MLF0205", "1.0.1"),
+    ),
+    "nothing earlier": (_nothing, ROLLBACK_TO_NOTHING, 3, "MLF0612", "mlforge log user_profile"),
+    "no terminal": (
+        *(_nothing, ("rollback", "user_spend")),
+        *(2, "MLF0902", "mlforge rollback user_spend 1.0.0 --yes"),
+    ),
+    "a PIN of nothing": (_pin("9.9.9\n"), ("show", "user_spend"), 5, "MLF0610", "checkout"),
+    "a PIN of nonsense": (_pin("../x"), ("show", "user_spend"), 5, "MLF0610", "checkout"),
+    "a truncated manifest": (
+        *(_manifest(lambda text: text[:99]), ("show", "user_spend")),
+        *(5, "MLF0406", "git checkout HEAD -- "),
+    ),
+    "a hostile manifest": (
+        *(_manifest(lambda text: text.replace("user_spend", "../../x")), ("show", "user_spend")),
+        *(5, "MLF0406", "git checkout HEAD -- "),
+    ),
+    "a folder for an object": (_object(_folder), TRAIN, 3, "MLF0701", "mlforge build"),
+    "a link for an object": (_object(_link), TRAIN, 3, "MLF0701", "mlforge build"),
+    "a future format": (_future, ("build", "--force"), 5, "MLF0703", "pip install --upgrade"),
+    "a syntax error": (_write("features.py", "def broken(:\n"), ("build",), 2, "MLF0104", ""),
+    "a missing source": (
+        *(lambda shop: (shop.root / "data/events.parquet").unlink(), ("build",)),
+        *(1, "MLF0301", "root"),
+    ),
+    "a wrong type": (_retype, ("build",), 1, "MLF", ""),
+    "a sum that overflows": (_overflow, ("build",), 1, "MLF0405", "cast"),
+    "a bad name": (_nothing, ("show", "no such"), 2, "MLF0202", ""),
+    "an unknown command": (_nothing, ("biuld",), 2, "MLF0902", "mlforge --help"),
+    "an unknown option": (_nothing, ("show", "user_spend", "--jsn"), 2, "MLF0902", "--help"),
+    "no argument": (_nothing, ("show",), 2, "MLF0902", "mlforge show --help"),
+    "an unknown format": (_nothing, ("list", "--format", "xml"), 2, "MLF0902", "mlforge list"),
+    "an unknown profile": (_nothing, ("--profile", "prod", "list"), 3, "MLF0905", "default"),
+    "a folder that is not there": (_nothing, ("-C", "nope", "list"), 2, "MLF0902", "-C DIR"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_one_error_a_hint_and_nothing_changed(built: Shop, case: str) -> None:
+    prepare, args, exit_code, code, hint = BAD[case]
+    prepare(built)
+    before = snapshot(built)
+    done = built.run(*args)
+    assert done.returncode == exit_code, done.stderr
+    assert done.stderr.count(f"error[{code}") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert hint in (done.stderr.partition("hint: ")[2] if hint else ""), done.stderr
+    assert snapshot(built) == before
+
+
+def test_an_ambiguous_prefix_lists_the_candidates(built: Shop) -> None:
+    _collide(built)
+    before = snapshot(built)
+    done = built.run("show", f"user_spend@{(built.root / 'prefix').read_text()}")
+    assert done.returncode == 3, done.stderr
+    assert len(re.findall(r"\b[0-9a-f]{8,40}\b", done.stderr)) >= 2, done.stderr
+    assert snapshot(built) == before
+
+
+@pytest.mark.parametrize(
+    "case", ["a folder for an object", "a link for an object", "a truncated manifest"]
+)
+def test_the_command_of_a_hint_helps(built: Shop, case: str) -> None:
+    prepare, args, *_ = BAD[case]
+    prepare(built)
+    hint = built.run(*args).stderr.partition("hint: ")[2].splitlines()[0]
+    program, *words = shlex.split(hint)
+    if program == "git":
+        built.git(*words)
+    else:
+        built.mlforge(*words)
+    built.mlforge(*args)
+
+
+@pytest.fixture
+def nursery(tmp_path: Path) -> Iterator[Nursery]:
+    (tmp_path / "scratch").mkdir()
+    nursery = Nursery(tmp_path / "scratch")
+    yield nursery
+    nursery.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_full_or_read_only_disk_is_one_error_and_nothing_changed(
+    built: Shop, nursery: Nursery, number: int
+) -> None:
+    """Every write is refused, as there; root may write to a folder that forbids it."""
+    built.spend(5, 6, 7)
+    before = snapshot(built)
+    events = nursery.run(_copy(built), "build").events
+    first = next(i for i, event in enumerate(events) if ".git/mlforge/tmp" in event)
+    ended = nursery.run(built.root, "build", fault=Fault(first, number, is_sticky=True))
+    assert ended.returncode in (1, 6)
+    assert "error[MLF0704]" in ended.stderr
+    assert "hint: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert snapshot(built) == before
+
+
+def _copy(shop: Shop) -> Path:
+    target = shop.root.with_name("other")
+    shutil.copytree(shop.root, target, symlinks=True)
+    return target

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import polars as pl
@@ -11,11 +10,6 @@ import pytest
 
 from tests.git_cli import Git
 from tests.shop import DEFINITIONS, Shop, make_shop
-
-
-@pytest.fixture(autouse=True)
-def own_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))
 
 
 def package(shop: Shop) -> Path:
@@ -275,3 +269,60 @@ def test_a_source_that_changes_while_it_is_read_is_not_built(shop: Shop) -> None
     assert done.returncode == 1
     assert "changed while it was read" in done.stderr
     assert not (shop.store / "user_profile").exists()
+
+
+STORE = "[profiles.shared.offline_store]\n"
+
+
+def test_a_profile_of_its_own_is_another_store(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.edit("[project]", f'{STORE}path = "shared"\n[project]', file="mlforge.toml")
+    shop.mlforge("--profile", "shared", "build")
+    assert (shop.root / "shared/user_spend/1.0.0/manifest.json").is_file()
+    assert not shop.store.exists()
+    assert shop.json("list")["features"] == []
+    monkeypatch.setenv("MLFORGE_PROFILE", "shared")
+    assert len(shop.json("list")["features"]) == 2
+
+
+def test_objects_in_a_folder_of_their_own_are_hidden_from_git(shop: Shop) -> None:
+    text = '[profiles.default.offline_store]\nobjects = "big"\n[project]'
+    shop.edit("[project]", text, file="mlforge.toml")
+    shop.mlforge("build")
+    assert not shop.objects()
+    assert len(list((shop.root / "big/objects").rglob("*.parquet"))) == 2
+    assert (shop.root / "big/.gitignore").read_text() == "*\n"
+    assert shop.git("status", "--porcelain", "-uall") == ""
+    (shop.root / "spine.csv").write_text("user_id\na\n")
+    shop.mlforge("train", "spine.csv", "-f", "user_profile", "-o", "out.csv")
+    shop.mlforge("verify")
+    view = pl.read_parquet(shop.store / "user_profile/1.0.0/data.parquet")
+    assert view.height == 2
+
+
+def test_objects_on_a_disk_that_is_outside_of_the_project(shop: Shop, tmp_path: Path) -> None:
+    text = f'[profiles.default.offline_store]\nobjects = "{tmp_path / "disk"}"\n[project]'
+    shop.edit("[project]", text, file="mlforge.toml")
+    shop.mlforge("build")
+    assert len(list((tmp_path / "disk/objects").rglob("*.parquet"))) == 2
+    assert "No change" in shop.mlforge("build")
+
+
+def test_a_project_may_leave_committing_to_its_user(shop: Shop) -> None:
+    shop.edit("[project]", "[git]\ncommit = false\n[project]", file="mlforge.toml")
+    head = shop.git("rev-parse", "HEAD")
+    assert "not committed" in shop.mlforge("build")
+    assert shop.git("rev-parse", "HEAD") == head
+    shop.mlforge("build", "--commit")
+    assert shop.git("rev-parse", "HEAD") != head
+
+
+def test_a_named_profile_and_a_store_in_the_definitions_are_one_too_many(shop: Shop) -> None:
+    path = shop.root / "features.py"
+    path.write_text(
+        path.read_text()
+        + "defs = mlf.Definitions(name='s', features=[user_spend, user_profile],"
+        + " offline_store=mlf.LocalStore('./feature_store'))\n"
+    )
+    done = shop.run("--profile", "default", "build")
+    assert (done.returncode, "offline_store=" in done.stderr) == (2, True)
+    shop.mlforge("build")

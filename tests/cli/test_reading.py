@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -59,7 +62,8 @@ def test_list_knows_features_entities_sources_tags_and_versions(built: Shop) -> 
     sources = [s["name"] for s in built.json("list", "sources")["sources"]]
     assert sources == ["data/events.parquet", "data/users.csv"]
     assert [t["name"] for t in built.json("list", "tags")["tags"]] == ["spend", "static"]
-    assert built.json("list", "versions", "user_spend")["versions"] == ["1.0.0", "1.0.1"]
+    versions = built.json("list", "versions", "user_spend")["versions"]
+    assert [v["version"] for v in versions] == ["1.0.0", "1.0.1"]
 
 
 def test_reading_needs_no_user_code(built: Shop) -> None:
@@ -150,4 +154,134 @@ def test_debug_shows_the_traceback(shop: Shop) -> None:
 
 def test_folder_option_starts_elsewhere(built: Shop) -> None:
     done = built.run("-C", str(built.root), "versions", "user_spend", cwd=built.root.parent)
-    assert done.stdout.split() == ["1.0.0", "1.0.1"]
+    assert done.stdout.split() == ["1.0.0", "1.0.1", "head"]
+
+
+def undeclare(shop: Shop, file: str = "features.py") -> None:
+    """Take user_profile out of the definitions."""
+    text = (shop.root / file).read_text()
+    shop.edit(
+        text[text.index('@mlf.feature(keys=["user_id"], source="data/users.csv"') :], "", file
+    )
+
+
+def retired(shop: Shop) -> dict[str, object]:
+    return {f["name"]: f["retired"] for f in shop.json("list")["features"]}
+
+
+def remembered(shop: Shop) -> list[Path]:
+    return sorted((shop.root / ".git/mlforge/cache/declared").iterdir())
+
+
+def test_list_marks_what_is_no_longer_declared_once_the_definitions_were_loaded(
+    built: Shop,
+) -> None:
+    assert retired(built) == {"user_profile": False, "user_spend": False}
+    undeclare(built)
+    assert retired(built) == {"user_profile": None, "user_spend": None}
+    built.mlforge("plan")
+    assert retired(built) == {"user_profile": True, "user_spend": False}
+    assert "user_profile  1.0.0 retired  user_id" in built.mlforge("list")
+    for format in ("csv", "markdown", "jsonl"):
+        assert "true" in built.mlforge("list", "--format", format)
+    built.git("checkout", "-q", "HEAD~1", "--", "features.py")
+    assert retired(built) == {"user_profile": False, "user_spend": False}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 99, b"[" * 99_999, b'{"a": 1}', b'["../../x"]', b'["a", 1]', b"\xff", b"nul"],
+)
+def test_a_damaged_memory_of_what_is_declared_marks_nothing(built: Shop, content: bytes) -> None:
+    for path in remembered(built):
+        path.write_bytes(content)
+    done = built.run("list", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {f["retired"] for f in json.loads(done.stdout)["features"]} == {None}
+    built.mlforge("plan")
+    assert retired(built) == {"user_profile": False, "user_spend": False}
+
+
+def test_a_memory_that_is_no_file_marks_nothing(built: Shop) -> None:
+    (path,) = remembered(built)
+    path.unlink()
+    os.mkfifo(path)
+    assert set(retired(built).values()) == {None}
+    path.unlink()
+    path.mkdir()
+    assert set(retired(built).values()) == {None}
+    built.mlforge("plan")
+
+
+def test_two_projects_in_one_repository_remember_apart(built: Shop) -> None:
+    other = built.root / "other"
+    shutil.copytree(built.root / "data", other / "data")
+    for name in ("features.py", "mlforge.toml"):
+        shutil.copy(built.root / name, other / name)
+    built.git("add", "other/features.py", "other/mlforge.toml")
+    built.git("commit", "-q", "-m", "other")
+    assert built.run("build", cwd=other).returncode == 0
+    undeclare(built, "other/features.py")
+    assert built.run("plan", cwd=other).returncode == 0
+    assert retired(built) == {"user_profile": False, "user_spend": False}
+    there = json.loads(built.run("list", "--json", cwd=other).stdout)["features"]
+    assert {f["name"]: f["retired"] for f in there} == {"user_profile": True, "user_spend": False}
+
+
+def test_a_package_of_definitions_is_remembered_with_all_its_modules(built: Shop) -> None:
+    text = (built.root / "features.py").read_text()
+    at = text.index('@mlf.feature(keys=["user_id"], source="data/users.csv"')
+    (built.root / "features/people").mkdir(parents=True)
+    (built.root / "features.py").unlink()
+    (built.root / "features/__init__.py").write_text("")
+    (built.root / "features/spend.py").write_text(text[:at])
+    (built.root / "features/people/__init__.py").write_text("import mlforge as mlf\n" + text[at:])
+    built.mlforge("plan")
+    assert retired(built) == {"user_profile": False, "user_spend": False}
+    (built.root / "features/people/__init__.py").write_text("")
+    assert retired(built) == {"user_profile": None, "user_spend": None}
+    built.mlforge("plan")
+    assert retired(built) == {"user_profile": True, "user_spend": False}
+
+
+@pytest.mark.parametrize("what", ["features", "entities", "sources", "tags"])
+def test_one_broken_manifest_leaves_the_others_in_the_list(built: Shop, what: str) -> None:
+    (built.store / "user_profile/1.0.0/manifest.json").write_text("{")
+    done = built.run("list", what)
+    assert done.returncode == 5
+    assert "spend" in done.stdout or "user_id" in done.stdout
+    assert "error[MLF0406]" in done.stderr
+    found = json.loads(built.run("list", what, "--json").stdout)
+    assert [feature["name"] for feature in found["broken"]] == ["user_profile"]
+    assert found["broken"][0]["code"] == "MLF0406"
+    assert found["broken"][0]["hint"]
+
+
+def test_a_broken_manifest_is_a_line_of_the_list(built: Shop) -> None:
+    (built.store / "user_profile/1.0.0/manifest.json").write_text("{")
+    out = built.run("list").stdout
+    assert "user_profile  broken: MLF0406" in out
+    assert "user_spend  1.0.1" in out
+    assert built.run("list", "--format", "csv").returncode == 5
+
+
+def test_versions_mark_head_pinned_and_draft_in_every_format(built: Shop) -> None:
+    built.spend(9)
+    built.mlforge("build", "--no-commit")
+    built.mlforge("checkout", "user_spend@1.0.0")
+    ask = ("list", "versions", "user_spend")
+    assert built.mlforge(*ask).split() == ["1.0.0", "head,", "pinned", "1.0.1", "1.0.2", "draft"]
+    found = built.json("versions", "user_spend")
+    assert (found["feature"], found["head"]) == ("user_spend", "1.0.0")
+    marks = {v["version"]: (v["head"], v["pinned"], v["draft"]) for v in found["versions"]}
+    assert marks == {
+        "1.0.0": (True, True, False),
+        "1.0.1": (False, False, False),
+        "1.0.2": (False, False, True),
+    }
+    rows = list(csv.DictReader(built.mlforge(*ask, "--format", "csv").splitlines()))
+    assert (rows[0]["pinned"], rows[2]["draft"]) == ("true", "true")
+    assert json.loads(built.mlforge(*ask, "--format", "jsonl").splitlines()[2])["draft"] is True
+    assert built.mlforge(*ask, "--format", "markdown").splitlines()[2] == (
+        "| 1.0.0 | true | true | false |"
+    )

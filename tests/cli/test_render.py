@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from mlforge.cli.layout import stacked
 from mlforge.cli.render import Format, Progress, Screen, Table
 from mlforge.cli.text import one_line, percent, safe, size, width
 
@@ -51,3 +54,31 @@ def test_numbers_are_said_as_people_read_them() -> None:
     ]
     assert [size(0), size(2048), size(3 << 20)] == ["0 B", "2.0 KB", "3.0 MB"]
     assert (safe("a\x1b[2J"), one_line("a\nb"), width("é漢")) == ("a\\x1b[2J", "a\\nb", 3)
+
+
+def test_a_table_in_a_narrow_terminal_has_each_rows_facts_below_its_name() -> None:
+    table = Table(
+        ("name", "rows", "note"),
+        [["spend", "5", "seven words that are too many here"], ["visits", "", "x"]],
+        styles={"note": "dim"},
+    )
+    lines = [list(cells) for cells in stacked(table, 24)]
+    assert ["".join(text for text, _ in cells) for cells in lines] == [
+        "spend",
+        "  rows 5",
+        "  note seven words that",
+        "  are too many here",
+        "visits",
+        "  note x",
+    ]
+    assert lines[5] == [("  ", ""), ("note x", "dim")]
+
+
+def test_an_answer_at_a_terminal_is_yes_only_if_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = {"y\n": True, "YES\n": True, "\n": False, "n\n": False, "yess\n": False, "": False}
+    for answer, is_yes in typed.items():
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert Screen().ask("Go on?") is is_yes
+    assert capsys.readouterr().err.startswith("Go on? [y/N] ")

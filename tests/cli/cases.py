@@ -1,0 +1,471 @@
+"""Cases: every command in every outcome, as a project in a state and what is typed in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tests.git_cli import Git
+from tests.shop import START, Shop, make_shop
+
+
+def fresh(shop: Shop) -> None:
+    """Declared, and nothing built."""
+
+
+def begun(shop: Shop) -> None:
+    """A second project in the repository."""
+    shop.mlforge("init", "new")
+
+
+def built(shop: Shop) -> None:
+    """One version of each feature, and a spine."""
+    spine = {"user_id": ["b", "a", "b", "nobody"], "when": [1.9, 9.0, 2.0, 3.0]}
+    times = [START + timedelta(days=days) for days in spine.pop("when")]
+    pl.DataFrame({**spine, "when": times}).write_parquet(shop.root / "data/spine.parquet")
+    shop.mlforge("build")
+
+
+def refreshed(shop: Shop) -> None:
+    """Two versions of user_spend."""
+    built(shop)
+    shop.spend(1, 2, 3)
+    shop.mlforge("build")
+
+
+def changed(shop: Shop) -> None:
+    """Declared otherwise than built."""
+    refreshed(shop)
+    shop.edit('["7d", "30d"]', '["7d", "14d", "30d"]')
+
+
+def drafted(shop: Shop) -> None:
+    changed(shop)
+    shop.mlforge("build", "--no-commit")
+
+
+def detached(shop: Shop) -> None:
+    changed(shop)
+    shop.git("checkout", "-q", "--detach")
+
+
+def invalid(shop: Shop) -> None:
+    """Data that fails a validator."""
+    built(shop)
+    shop.spend(1, -2, -3)
+
+
+def mistaken(shop: Shop) -> None:
+    shop.edit('interval="1d"', 'interval="1mo"')
+
+
+def damaged(shop: Shop) -> None:
+    built(shop)
+    for path in shop.objects():
+        path.chmod(0o644)
+        path.write_bytes(path.read_bytes()[:-1])
+
+
+def emptied(shop: Shop) -> None:
+    built(shop)
+    shutil.rmtree(shop.root / ".git/mlforge")
+
+
+def edited(shop: Shop) -> None:
+    """A manifest changed by hand."""
+    built(shop)
+    path = shop.store / "user_profile/1.0.0/manifest.json"
+    path.write_text(path.read_text().replace('"rows": 2', '"rows":  2'))
+
+
+def rich(shop: Shop) -> None:
+    """All that can be declared is."""
+    shop.edit('keys=["user_id"], source=events', "entities=[user], source=events")
+    shop.edit("events = mlf", 'user = mlf.Entity(name="user", join_key="user_id")\nevents = mlf')
+    shop.edit('tags=["spend"]', 'tags=["spend"], owner="growth", max_age="30d"')
+    shop.edit('tags=["static"]', 'tags=["static"], tiebreak=["country"]')
+    built(shop)
+
+
+def pinned(shop: Shop) -> None:
+    """Rolled back from 1.0.1 to 1.0.0."""
+    refreshed(shop)
+    shop.mlforge("rollback", "user_spend", "1.0.0", "--yes")
+
+
+def pinned_and_changed(shop: Shop) -> None:
+    pinned(shop)
+    shop.spend(4, 4, 4)
+
+
+def checked_out(shop: Shop) -> None:
+    """Another version is head here than in the commit."""
+    refreshed(shop)
+    shop.mlforge("checkout", "user_spend@1.0.0")
+
+
+def checked_out_and_changed(shop: Shop) -> None:
+    checked_out(shop)
+    shop.spend(4, 4, 4)
+
+
+def minor(shop: Shop) -> None:
+    """Three versions; the last has more columns."""
+    changed(shop)
+    shop.mlforge("build")
+
+
+def undeclared(shop: Shop) -> None:
+    """user_profile is built, and no longer in the definitions."""
+    built(shop)
+    text = (shop.root / "features.py").read_text()
+    shop.edit(text[text.index('@mlf.feature(keys=["user_id"], source="data/users.csv"') :], "")
+    shop.mlforge("plan")
+
+
+def retired(shop: Shop) -> None:
+    undeclared(shop)
+    shop.mlforge("retire", "user_profile", "--yes")
+
+
+def renaming(shop: Shop) -> None:
+    """user_profile is declared as customers; that is not built."""
+    built(shop)
+    shop.edit("def user_profile", "def customers")
+    shop.edit('source="data/users.csv", ', 'source="data/users.csv", renamed_from="user_profile", ')
+
+
+def renamed(shop: Shop) -> None:
+    """user_profile is customers, and its old name is retired."""
+    renaming(shop)
+    shop.mlforge("build")
+    shop.mlforge("retire", "user_profile", "--yes")
+
+
+def broken(shop: Shop) -> None:
+    """A manifest that cannot be read."""
+    built(shop)
+    (shop.store / "user_profile/1.0.0/manifest.json").write_text("{")
+
+
+def mispinned(shop: Shop) -> None:
+    built(shop)
+    (shop.store / "user_profile/PIN").write_text("9.9.9\n")
+
+
+def incomplete(shop: Shop) -> None:
+    """A committed version whose files are gone."""
+    built(shop)
+    shutil.rmtree(shop.store / "user_profile/1.0.0")
+
+
+def overwritten(shop: Shop) -> None:
+    """A view that shows something else."""
+    built(shop)
+    view = shop.store / "user_profile/1.0.0/data.parquet"
+    view.unlink()
+    view.write_bytes(b"other")
+
+
+def misdescribed(shop: Shop) -> None:
+    """Manifests and profiles that were committed, and are not of their rows."""
+    built(shop)
+    profile = shop.store / "user_spend/1.0.0/profile.json"
+    profile.write_text(profile.read_text().replace('"mean":"', '"mean":"1', 1))
+    manifest = shop.store / "user_profile/1.0.0/manifest.json"
+    content = shop.json("show", "user_profile")["content_hash"]
+    manifest.write_text(manifest.read_text().replace(content, "b3:" + "0" * 64))
+    shop.git("commit", "-q", "-am", "edit")
+
+
+def littered(shop: Shop) -> None:
+    """What dead processes and other branches leave behind."""
+    minor(shop)
+    shop.git("reset", "-q", "--hard", "HEAD~2")
+    (shop.root / ".git/mlforge/tmp/x.parquet").write_bytes(b"half")
+
+
+def strewn(shop: Shop) -> None:
+    """All objects are damaged, also one that no version here names."""
+    littered(shop)
+    for path in shop.objects():
+        path.chmod(0o644)
+        path.write_bytes(b"?")
+
+
+def sourceless(shop: Shop) -> None:
+    built(shop)
+    (shop.root / "data/users.csv").unlink()
+
+
+def unprofiled(shop: Shop) -> None:
+    built(shop)
+    (shop.store / "user_profile/1.0.0/profile.json").write_text("{")
+
+
+def uncommitted(shop: Shop) -> None:
+    """Definitions that differ from the commit."""
+    path = shop.root / "features.py"
+    path.write_text(path.read_text().replace("What a user spends", "Spending"))
+
+
+def uncommitted_and_built(shop: Shop) -> None:
+    uncommitted(shop)
+    shop.mlforge("build")
+
+
+def merged(shop: Shop) -> None:
+    """1.1.0 of a branch is head, and 1.0.1 of main has newer sources."""
+    built(shop)
+    shop.git("switch", "-q", "-c", "review")
+    shop.edit('["7d", "30d"]', '["7d", "14d", "30d"]')
+    shop.mlforge("build")
+    shop.git("switch", "-q", "main")
+    shop.spend(3, 4)
+    shop.mlforge("build")
+    shop.git("merge", "-q", "--no-edit", "review")
+
+
+TRAIN = ("train", "data/spine.parquet", "--timestamp", "when", "-o", "out.parquet", "-f")
+State = Callable[[Shop], None]
+CASES: dict[str, tuple[State, tuple[str, ...]]] = {
+    "build-first": (fresh, ("build",)),
+    "build-first-json": (fresh, ("build", "--json")),
+    "build-dry-run": (fresh, ("build", "--dry-run")),
+    "build-no-commit": (fresh, ("build", "--no-commit")),
+    "build-quiet": (fresh, ("-q", "build")),
+    "build-one": (fresh, ("build", "-f", "user_profile")),
+    "build-unknown": (fresh, ("build", "-f", "user_spnd")),
+    "build-unknown-tag": (fresh, ("build", "-t", "nothing")),
+    "build-version-of-many": (fresh, ("build", "--version", "2.0.0")),
+    "build-version-bad": (fresh, ("build", "-f", "user_spend", "--version", "1.0")),
+    "build-mistake": (mistaken, ("build",)),
+    "build-unchanged": (built, ("build",)),
+    "build-unchanged-json": (built, ("build", "--json")),
+    "build-minor": (changed, ("build",)),
+    "build-minor-json": (changed, ("build", "--json")),
+    "build-detached": (detached, ("build",)),
+    "build-invalid": (invalid, ("build",)),
+    "build-invalid-json": (invalid, ("build", "--json")),
+    "plan-first": (fresh, ("plan",)),
+    "plan-minor": (changed, ("plan",)),
+    "plan-minor-json": (changed, ("plan", "--json")),
+    "plan-unchanged": (built, ("plan",)),
+    "validate": (built, ("validate",)),
+    "validate-json": (built, ("validate", "--json")),
+    "validate-fails": (invalid, ("validate",)),
+    "validate-fails-json": (invalid, ("validate", "--json")),
+    "log-empty": (fresh, ("log",)),
+    "log": (refreshed, ("log",)),
+    "log-one": (refreshed, ("log", "user_spend", "-n", "1")),
+    "log-json": (refreshed, ("log", "--json")),
+    "log-csv": (refreshed, ("log", "user_spend", "--format", "csv")),
+    "log-markdown": (refreshed, ("log", "user_spend", "--format", "markdown")),
+    "log-unknown": (refreshed, ("log", "user_spent")),
+    "show": (refreshed, ("show", "user_spend")),
+    "show-json": (refreshed, ("show", "user_spend@1.0.0", "--json")),
+    "show-no-version": (refreshed, ("show", "user_spend@9.9.9")),
+    "show-bad-reference": (refreshed, ("show", "user_spend@")),
+    "show-edited": (edited, ("show", "user_profile")),
+    "list-empty": (fresh, ("list",)),
+    "list": (refreshed, ("list",)),
+    "list-json": (refreshed, ("list", "--json")),
+    "list-draft": (drafted, ("list",)),
+    "list-tags": (refreshed, ("list", "tags")),
+    "versions": (refreshed, ("versions", "user_spend")),
+    "versions-json": (refreshed, ("versions", "user_spend", "--json")),
+    "versions-unknown": (refreshed, ("versions", "nothing")),
+    "train": (refreshed, (*TRAIN, "user_spend@1.0.0,user_profile")),
+    "train-json": (refreshed, (*TRAIN, "user_spend,user_profile", "--json")),
+    "train-draft": (drafted, (*TRAIN, "user_spend")),
+    "train-corrupt": (damaged, (*TRAIN, "user_spend")),
+    "train-no-objects": (emptied, (*TRAIN, "user_spend")),
+    "train-unknown": (refreshed, (*TRAIN, "user_spnd")),
+    "train-no-time": (refreshed, (*TRAIN[:2], *TRAIN[4:], "user_spend")),
+    "train-no-feature": (refreshed, TRAIN[:-1]),
+    "build-dry-run-pinned": (pinned_and_changed, ("build", "--dry-run")),
+    "build-dry-run-checked-out": (checked_out_and_changed, ("build", "--dry-run")),
+    "build-dry-run-renamed": (renaming, ("build", "--dry-run")),
+    "build-dry-run-unchanged": (pinned, ("build", "--dry-run")),
+    "build-dry-run-json": (pinned_and_changed, ("build", "--dry-run", "--json")),
+    "build-pinned": (pinned_and_changed, ("build",)),
+    "build-pinned-unchanged": (pinned, ("build",)),
+    "build-checked-out": (checked_out_and_changed, ("build",)),
+    "build-renamed": (renaming, ("build",)),
+    "plan-retired": (undeclared, ("plan",)),
+    "plan-markdown": (changed, ("plan", "--format", "markdown")),
+    "log-renamed": (renamed, ("log", "user_profile")),
+    "log-draft": (drafted, ("log", "user_spend")),
+    "log-draft-json": (drafted, ("log", "user_spend", "--json")),
+    "log-retired": (retired, ("log", "user_profile")),
+    "log-all-csv": (refreshed, ("log", "-n", "2", "--format", "csv")),
+    "show-renamed": (renamed, ("show", "user_profile")),
+    "show-renamed-json": (renamed, ("show", "user_profile", "--json")),
+    "show-renamed-old-version": (renamed, ("show", "user_profile@1.0.0")),
+    "show-rich": (rich, ("show", "user_spend")),
+    "show-rich-json": (rich, ("show", "user_spend", "--json")),
+    "show-tiebreak-json": (rich, ("show", "user_profile", "--json")),
+    "list-rich-json": (rich, ("list", "--json")),
+    "show-draft": (drafted, ("show", "user_spend")),
+    "show-draft-json": (drafted, ("show", "user_spend", "--json")),
+    "show-markdown": (built, ("show", "user_profile", "--format", "markdown")),
+    "show-broken": (broken, ("show", "user_profile")),
+    "show-pin-invalid": (mispinned, ("show", "user_profile")),
+    "show-unknown-revision": (refreshed, ("show", "user_spend@nowhere")),
+    "show-retired": (retired, ("show", "user_profile")),
+    "list-pinned": (pinned, ("list",)),
+    "list-pinned-json": (pinned, ("list", "--json")),
+    "list-retired": (undeclared, ("list",)),
+    "list-retired-json": (undeclared, ("list", "--json")),
+    "list-broken": (broken, ("list",)),
+    "list-broken-json": (broken, ("list", "--json")),
+    "list-csv": (undeclared, ("list", "--format", "csv")),
+    "list-markdown": (pinned, ("list", "--format", "markdown")),
+    "list-no-such-tag": (built, ("list", "-t", "nothing")),
+    "list-tags-json": (built, ("list", "tags", "--json")),
+    "list-entities": (rich, ("list", "entities")),
+    "list-entities-json": (rich, ("list", "entities", "--json")),
+    "list-sources": (built, ("list", "sources")),
+    "list-sources-json": (built, ("list", "sources", "--json")),
+    "list-versions-of-what": (built, ("list", "versions")),
+    "list-features-of-what": (built, ("list", "features", "user_spend")),
+    "versions-pinned": (pinned, ("versions", "user_spend")),
+    "versions-draft": (drafted, ("list", "versions", "user_spend")),
+    "versions-csv": (drafted, ("versions", "user_spend", "--format", "csv")),
+    "versions-markdown": (pinned, ("versions", "user_spend", "--format", "markdown")),
+    "versions-renamed": (renamed, ("versions", "user_profile")),
+    "versions-renamed-json": (renamed, ("versions", "user_profile", "--json")),
+    "diff": (minor, ("diff", "user_spend")),
+    "diff-data": (refreshed, ("diff", "user_spend@1.0.0", "user_spend@1.0.1")),
+    "diff-same": (refreshed, ("diff", "user_spend@1.0.1", "user_spend")),
+    "diff-same-exit-code": (refreshed, ("diff", "user_spend@1.0.1", "--exit-code")),
+    "diff-same-json": (refreshed, ("diff", "user_spend@1.0.1", "--json")),
+    "diff-json": (minor, ("diff", "user_spend", "--json")),
+    "diff-back": (minor, ("diff", "user_spend@1.1.0", "user_spend@1.0.0")),
+    "diff-markdown": (refreshed, ("diff", "user_spend", "--format", "markdown")),
+    "diff-same-markdown": (refreshed, ("diff", "user_spend@1.0.1", "--format", "markdown")),
+    "diff-revisions": (minor, ("diff", "HEAD~1..HEAD", "--exit-code")),
+    "diff-revisions-json": (retired, ("diff", "HEAD~1..HEAD", "--json")),
+    "diff-revisions-added": (built, ("diff", "HEAD~1..HEAD", "--format", "markdown")),
+    "diff-revisions-same": (built, ("diff", "HEAD", "HEAD")),
+    "diff-revision-unknown": (built, ("diff", "nowhere..HEAD")),
+    "diff-unknown": (built, ("diff", "user_spent")),
+    "diff-first": (built, ("diff", "user_profile")),
+    "diff-two-features": (built, ("diff", "user_profile@1.0.0", "user_spend@1.0.0")),
+    "diff-mixed": (built, ("diff", "user_profile", "HEAD")),
+    "diff-renamed": (renamed, ("diff", "user_profile@HEAD~2", "customers")),
+    "diff-renamed-same": (renamed, ("diff", "user_profile@1.0.1", "customers@1.0.1")),
+    "checkout": (refreshed, ("checkout", "user_spend@1.0.0")),
+    "checkout-json": (refreshed, ("checkout", "user_spend@1.0.0", "--json")),
+    "checkout-dry-run": (refreshed, ("checkout", "user_spend@1.0.0", "--dry-run")),
+    "checkout-already": (checked_out, ("checkout", "user_spend@1.0.0")),
+    "checkout-already-dry-run": (checked_out, ("checkout", "user_spend@1.0.0", "--dry-run")),
+    "checkout-back": (checked_out, ("checkout", "user_spend")),
+    "checkout-without-rows": (emptied, ("checkout", "user_spend@1.0.0")),
+    "checkout-renamed": (renamed, ("checkout", "user_profile@1.0.1")),
+    "checkout-renamed-json": (renamed, ("checkout", "user_profile", "--json")),
+    "checkout-no-version": (refreshed, ("checkout", "user_spend@9.9.9")),
+    "checkout-not-here": (retired, ("checkout", "user_profile@HEAD~1")),
+    "rollback": (refreshed, ("rollback", "user_spend", "-y")),
+    "rollback-json": (refreshed, ("rollback", "user_spend", "-y", "--json")),
+    "rollback-dry-run": (refreshed, ("rollback", "user_spend", "--dry-run")),
+    "rollback-dry-run-json": (refreshed, ("rollback", "user_spend", "--dry-run", "--json")),
+    "rollback-nobody": (refreshed, ("rollback", "user_spend")),
+    "rollback-no-input": (refreshed, ("rollback", "user_spend", "--no-input")),
+    "rollback-earliest": (built, ("rollback", "user_spend", "-y")),
+    "rollback-same": (refreshed, ("rollback", "user_spend", "1.0.1", "-y")),
+    "rollback-forward": (pinned, ("rollback", "user_spend", "1.0.1", "-y")),
+    "rollback-detached": (detached, ("rollback", "user_spend", "-y")),
+    "rollback-checked-out": (checked_out, ("rollback", "user_spend", "1.0.1", "-y")),
+    "rollback-no-version": (refreshed, ("rollback", "user_spend", "9.9.9", "-y")),
+    "rollback-renamed": (renamed, ("rollback", "user_profile", "1.0.1")),
+    "rollback-renamed-earliest": (renamed, ("rollback", "user_profile", "-y")),
+    "retire": (undeclared, ("retire", "user_profile", "-y")),
+    "retire-json": (undeclared, ("retire", "user_profile", "-y", "--json")),
+    "retire-dry-run": (undeclared, ("retire", "user_profile", "--dry-run")),
+    "retire-dry-run-json": (undeclared, ("retire", "user_profile", "--dry-run", "--json")),
+    "retire-nobody": (undeclared, ("retire", "user_profile")),
+    "retire-declared": (refreshed, ("retire", "user_spend", "-y")),
+    "retire-again": (retired, ("retire", "user_profile", "-y")),
+    "retire-draft": (drafted, ("retire", "user_spend", "-y")),
+    "retire-checked-out": (checked_out, ("retire", "user_spend", "-y")),
+    "verify": (minor, ("verify",)),
+    "verify-quick": (minor, ("verify", "--quick")),
+    "verify-json": (minor, ("verify", "--json")),
+    "verify-empty": (fresh, ("verify",)),
+    "verify-corrupt": (damaged, ("verify",)),
+    "verify-corrupt-json": (damaged, ("verify", "--json")),
+    "verify-no-objects": (emptied, ("verify",)),
+    "verify-no-objects-json": (emptied, ("verify", "--json")),
+    "verify-edited": (edited, ("verify",)),
+    "verify-broken": (broken, ("verify",)),
+    "verify-incomplete": (incomplete, ("verify",)),
+    "verify-pin-invalid": (mispinned, ("verify",)),
+    "verify-view": (overwritten, ("verify",)),
+    "verify-misdescribed": (misdescribed, ("verify",)),
+    "verify-misdescribed-markdown": (misdescribed, ("verify", "--format", "markdown")),
+    "verify-littered": (littered, ("verify",)),
+    "manifest": (drafted, ("manifest",)),
+    "manifest-empty": (fresh, ("manifest",)),
+    "manifest-empty-regenerate": (fresh, ("manifest", "--regenerate")),
+    "manifest-json": (drafted, ("manifest", "--json")),
+    "manifest-regenerate": (built, ("manifest", "--regenerate")),
+    "manifest-regenerate-json": (rich, ("manifest", "--regenerate", "--json")),
+    "manifest-broken": (broken, ("manifest",)),
+    "explain": (fresh, ("explain", "MLF0702")),
+    "explain-number": (fresh, ("explain", "702")),
+    "explain-json": (fresh, ("explain", "mlf0702", "--json")),
+    "explain-all-json": (fresh, ("explain", "--json")),
+    "explain-unknown": (fresh, ("explain", "MLF07022")),
+    "build-detached-json": (detached, ("build", "--json")),
+    "build-uncommitted": (uncommitted, ("build",)),
+    "build-uncommitted-json": (uncommitted, ("build", "--json")),
+    "build-incomplete": (incomplete, ("build",)),
+    "build-incomplete-json": (incomplete, ("build", "--json")),
+    "build-sourceless": (sourceless, ("build",)),
+    "plan-first-json": (fresh, ("plan", "--json")),
+    "plan-sourceless": (sourceless, ("plan",)),
+    "plan-sourceless-json": (sourceless, ("plan", "--json")),
+    "validate-sourceless": (sourceless, ("validate",)),
+    "validate-sourceless-json": (sourceless, ("validate", "--json")),
+    "show-uncommitted-json": (uncommitted_and_built, ("show", "user_spend", "--json")),
+    "show-unprofiled": (unprofiled, ("show", "user_profile")),
+    "show-unprofiled-json": (unprofiled, ("show", "user_profile", "--json")),
+    "list-merged": (merged, ("list",)),
+    "list-merged-json": (merged, ("list", "--json")),
+    "list-entities-broken-json": (broken, ("list", "entities", "--json")),
+    "list-sources-broken-json": (broken, ("list", "sources", "--json")),
+    "list-tags-broken-json": (broken, ("list", "tags", "--json")),
+    "diff-merged-json": (merged, ("diff", "user_spend", "--json")),
+    "diff-back-json": (minor, ("diff", "user_spend@1.1.0", "user_spend@1.0.0", "--json")),
+    "diff-added-json": (built, ("diff", "HEAD~1..HEAD", "--json")),
+    "diff-unprofiled-json": (unprofiled, ("diff", "user_profile@1.0.0", "--json")),
+    "rollback-detached-json": (detached, ("rollback", "user_spend", "-y", "--json")),
+    "rollback-renamed-json": (renamed, ("rollback", "user_profile", "1.0.1", "--json")),
+    "retire-detached-json": (detached, ("retire", "user_profile", "-y", "--json")),
+    "train-renamed": (renamed, (*TRAIN, "user_profile")),
+    "train-draft-json": (drafted, (*TRAIN, "user_spend", "--json")),
+    "init": (fresh, ("init", "new")),
+    "init-dry-run": (fresh, ("init", "new", "--dry-run")),
+    "init-again": (begun, ("init", "new")),
+    "init-occupied": (fresh, ("init",)),
+    "demo-occupied": (begun, ("demo", "new")),
+    "init-json": (fresh, ("init", "new", "--json")),
+    "init-dry-run-json": (fresh, ("init", "new", "--dry-run", "--json")),
+    "verify-strewn-json": (strewn, ("verify", "--json")),
+}
+_TEMPLATES: dict[State, Path] = {}
+
+
+def in_state(state: State, tmp_path: Path, factory: pytest.TempPathFactory) -> Shop:
+    """A project in a state that is made once."""
+    if state not in _TEMPLATES:
+        _TEMPLATES[state] = factory.mktemp("golden") / "shop"
+        state(make_shop(_TEMPLATES[state]))
+    shutil.copytree(_TEMPLATES[state], tmp_path / "shop", symlinks=True)
+    return Shop(Git(tmp_path / "shop"))
