@@ -1,10 +1,14 @@
-"""What every suite has: a line in pytest's summary that says what it did."""
+"""What every suite has: a line in the summary, the nursery, and the state before a command."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+
+from tests.shop import Shop, make_shop
+from tests.suites.commands import Command, begin
+from tests.suites.nursery import Nursery
 
 
 @pytest.fixture
@@ -15,3 +19,36 @@ def suite(record_property: Callable[[str, object], None]) -> Callable[[str], Non
         record_property("suite", line)
 
     return say
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """It is given its folder and its environment with each order."""
+    nursery = Nursery(tmp_path_factory.mktemp("scratch"))
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(scope="session")
+def begun() -> dict[str | None, Shop]:
+    """What was made for one command serves all that begin like it: only copies are worked on."""
+    return {}
+
+
+@pytest.fixture
+def before(
+    begun: dict[str | None, Shop],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[Command], Shop]:
+    """The state before a command. The user's commits have a fixed time: their names are equal."""
+    monkeypatch.setenv("GIT_AUTHOR_DATE", "2024-05-02T12:00:00Z")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2024-05-02T12:00:00Z")
+
+    def given(command: Command) -> Shop:
+        if command.pin not in begun:
+            folder = tmp_path_factory.mktemp("begun") / "project"
+            begun[command.pin] = begin(make_shop(folder), command.pin)
+        return begun[command.pin]
+
+    return given

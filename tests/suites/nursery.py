@@ -29,13 +29,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A child's end. `events`: what it did to files; `escapes`: what
-    was outside its folder and is not Python's; `hit`: the first event that was refused."""
+    """A child's end. `events`: what it did to files, and how many of them change any; `escapes`:
+    what was outside its folder and is not Python's; `hit`: the first event that was refused, or
+    before which it was killed."""
 
     returncode: int
     stdout: str
     stderr: str
     events: tuple[str, ...]
+    changes: int
     escapes: tuple[str, ...]
     hit: str | None
     is_late: bool
@@ -67,16 +69,22 @@ class Nursery:
         root: Path,
         *args: str,
         fault: Fault | None = None,
+        killed_at: int | None = None,
         largest_file: int | None = None,
         env: Mapping[str, str] | None = None,
         seconds: float = 60,
     ) -> Ended:
-        """Run a command in a folder; `largest_file` is its RLIMIT_FSIZE."""
+        """Run a command in a folder; `largest_file` is its RLIMIT_FSIZE.
+
+        `killed_at`: SIGKILL before its N-th event that changes a file. Between two of them, what
+        a killed process leaves is the same.
+        """
         order: dict[str, Any] = {
             "root": str(root),
             "args": args,
             "env": {**os.environ, **(env or {})},
             "scratch": str(self._scratch),
+            "killed_at": killed_at,
             "largest_file": largest_file,
             "seconds": seconds,
         }
@@ -92,6 +100,7 @@ class Nursery:
             (self._scratch / "out").read_text("utf-8", "replace"),
             (self._scratch / "err").read_text("utf-8", "replace"),
             tuple(answer["events"]),
+            answer["changes"],
             tuple(answer["escapes"]),
             answer["hit"],
             answer["is_late"],

@@ -1,40 +1,39 @@
-"""Hostile manifests, settings, names, spines and commits: one known error each, and no way out."""
+"""Hostile files, names and commits: one known error each, nothing changed, and no way out."""
 
 from __future__ import annotations
 
-import json
+import os
 import random
 import shutil
-import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 
 import pytest
 
-from tests.git_cli import Git
 from tests.shop import Shop
 from tests.sizes import HOSTILE_FILES, SEED
+from tests.suites.forgeries import (
+    commits,
+    folders,
+    manifests,
+    names,
+    namesakes,
+    pins,
+    profiles,
+    references,
+    settings,
+    spines,
+)
 from tests.suites.nursery import Ended, Nursery
 
+Suite = Callable[[str], None]
 SECRET = "the-secret-outside"
-MANIFEST = "feature_store/user_profile/1.0.0/manifest.json"
+VERSION = "feature_store/user_profile/1.0.0"
+PIN = "feature_store/user_profile/PIN"
 READ = ("train", "spine.csv", "-f", "user_profile", "-o", "out.csv")
-# What makes a text odd wherever a name or a path is expected.
-ODD = (
-    "", " ", ".", "..", "../../outside/secret", "/etc/passwd", "a/b", "a\\b", "-rf", "--help",
-    "HEAD:x", "con", "\0", "\x1b[2J", "\n", "\u202euser", "user\u0301", "ＵＳＥＲ", "é",
-    "a" * 10_000, "$(id)", "`id`", "${HOME}", "%s%n", "~", "*", "user_profile ",
-    "\ufeffuser_profile", "\ud800",
-)  # fmt: skip
-
-
-@pytest.fixture
-def nursery(tmp_path: Path) -> Iterator[Nursery]:
-    (tmp_path / "scratch").mkdir()
-    nursery = Nursery(tmp_path / "scratch")
-    yield nursery
-    nursery.close()
 
 
 @pytest.fixture
@@ -49,164 +48,17 @@ def built(shop: Shop) -> Shop:
     return shop
 
 
-def manifests(good: bytes, chance: random.Random) -> Iterator[bytes]:
-    """Without end: by hand, then single fields with odd values."""
-    fields = json.loads(good)
-    text = good.decode()
-    yield b""
-    yield b"\0" * 512
-    yield b"[" * 100_000
-    yield b'{"a":' * 100_000
-    yield b'{"format": ' + b"9" * 5_000 + b"}"
-    yield b"null"
-    yield b"[]"
-    yield b"\xef\xbb\xbf" + good
-    yield good.replace(b"\n", b"\r\n")
-    yield good + b"\n"
-    yield good.decode().encode("utf-16")
-    yield good.replace(b'"rows": 2', b'"rows": NaN')
-    yield good.replace(b'"rows": 2', b'"rows": Infinity')
-    yield good.replace(b'"rows": 2', b'"rows": 2.0')
-    yield good.replace(b'"rows": 2', b'"rows": 2, "rows": 2')
-    yield good.replace(b'"rows": 2', b'"rows": 1e999')
-    yield good.replace(b'"rows": 2', b'"rows": -2')
-    yield good.replace(b'"format": 1', b'"format": 2')
-    yield good.replace(b'"format": 1', b'"format": "1"')
-    yield good.replace(b'"format": 1', b'"format": true')
-    yield good.replace(b"}\n", b', "extra": 1}\n')
-    yield good + b" " * ((16 << 20) + 1 - len(good))
-    yield text.replace("user_profile", "user_spend").encode()
-    yield text.replace("user_profile", "../../outside/secret").encode()
-    yield text.replace('"b3:', '"b3:../../../../outside/').encode()
-    yield text.replace("DE", "\ud800").encode("utf-8", "surrogatepass")
-    values = (None, True, -1, 2**63, 2**64, 10**400, 1.5, [], {}, [[]], {"a": 1}, *ODD)
-    while True:
-        name = chance.choice(sorted(fields))
-        value = chance.choice(values)
-        if isinstance(fields[name], list) and chance.random() < 0.5:
-            value = [value] * chance.choice((1, 2, 5_000))
-        changed = {**fields, name: value}
-        if chance.random() < 0.1:
-            del changed[name]
-        lines = ",\n".join(f"  {json.dumps(k)}: {json.dumps(changed[k])}" for k in sorted(changed))
-        data = ("{\n" + lines + "\n}\n").encode()
-        if json.loads(data) != fields:
-            yield data
-
-
-def settings(chance: random.Random) -> Iterator[bytes]:
-    yield b"\xff\xfe\0\0"
-    yield b"\0" * 100
-    yield b"a = " + b"[" * 50_000
-    # Not more: tomllib takes quadratic time for it.
-    yield b"a." * 2_000 + b"b = 1"
-    yield b"a = " + b"9" * 10_000
-    yield b"[project]\nname = 1\n[project]\n"
-    yield b"project = 1"
-    yield b"[project]\nname = [1]\ndefinitions = {a = 1}\n"
-    yield b"[profiles]\ndefault = 1\n"
-    yield b"[profiles.default.offline_store]\nkind = 's3'\npath = 7\n"
-    yield b"[profiles.default.offline_store]\npath = '../outside'\n"
-    yield b"[profiles.default.offline_store]\npath = '/etc'\n"
-    yield b"[profiles.default.offline_store]\npath = '.'\n"
-    yield b"[profiles.default.offline_store]\npath = '.git'\n"
-    yield b"[profiles.default.offline_store]\npath = 'mlforge.toml'\n"
-    while True:
-        key = chance.choice(("project.name", "project.definitions", "nothing", STORE_PATH))
-        value = json.dumps(chance.choice(ODD))
-        yield f"{key} = {value}\n".encode("utf-8", "replace")
-
-
-STORE_PATH = "profiles.default.offline_store.path"
-
-
-def references(chance: random.Random) -> Iterator[str]:
-    selectors = ("", "9.9.9", "../../outside/secret", "HEAD:features.py", "-rf", "@{1}", ":/fix")
-    selectors += ("HEAD~99999999", "HEAD^{tree}", "HEAD^{/x}", "0" * 40, "f" * 39, "~=", "~=9" * 99)
-    selectors += ("1.0.0@1.0.0", "1.0", "01.0.0", "1.0.0\n", "refs/../../config", "^", "~", "x..y")
-    for selector in selectors:
-        yield f"user_profile@{selector}"
-    yield "@1.0.0"
-    while True:
-        odd = chance.choice(ODD).replace("\0", "\x01").replace("\ud800", "\udcff")
-        yield chance.choice((odd or "@", f"user_profile@{odd}", f"{odd}@1.0.0"))
-
-
-def spines(good: bytes, chance: random.Random) -> Iterator[tuple[str, bytes]]:
-    yield "spine.parquet", b""
-    yield "spine.parquet", b"user_id\na\n"
-    yield "spine.parquet", b"PAR1" + b"\xff" * 64 + b"PAR1"
-    yield "spine.parquet", b"PAR1\xff\xff\xff\x7fPAR1"
-    yield "spine.csv", b""
-    yield "spine.csv", b"\0\0\0\0"
-    yield "spine.csv", b"user_id,user_id\na,a\n"
-    yield "spine.csv", b"\xff\xfeu\0"
-    yield "spine.csv", b'user_id\n"a'
-    yield "spine.txt", b"user_id\na\n"
-    yield "spine.parquet", good[: len(good) // 2]
-    while True:
-        at = chance.randrange(4, len(good) - 12)
-        yield "spine.parquet", good[:at] + chance.randbytes(8) + good[at + 8 :]
-
-
-def names(chance: random.Random) -> Iterator[str]:
-    """Definitions whose names are odd: in the decorator, the keys, the columns, the source."""
-    places = ("name={0}", "keys=[{0}]", "source={0}", "tags=[{0}]", "timestamp={0}", "owner={0}")
-    while True:
-        given = {"keys": "['user_id']", "source": "'data/users.csv'"}
-        name, _, form = chance.choice(places).partition("=")
-        given[name] = form.format(repr(chance.choice(ODD)))
-        text = ", ".join(f"{key}={value}" for key, value in given.items())
-        yield (
-            f"import mlforge as mlf\n\n@mlf.feature({text})\n"
-            "def odd(df):\n    return df.select('user_id', 'country')\n"
-        )
-
-
-def commits(git: Git) -> Iterator[str]:
-    """Commits that git can hold and mlforge must not follow out of the tree."""
-    store = git("rev-parse", "HEAD:feature_store").strip()
-    version = git("rev-parse", "HEAD:feature_store/user_profile/1.0.0").strip()
-    blob = _object(git, "blob", b"no folder\n")
-    link = _object(git, "blob", b"/etc/passwd")
-    out = _object(git, "blob", b"../../outside")
-    up = _tree(
-        git, f"120000 blob {_object(git, 'blob', b'../../../../outside/secret')}\tmanifest.json"
-    )
-    passwd = _tree(git, f"120000 blob {link}\tmanifest.json")
-    folder = _tree(git, f"040000 tree {version}\tmanifest.json")
-    tag = git("rev-parse", "HEAD").strip()
-    for entry in (
-        f"100644 blob {blob}\tfeature_store",
-        f"120000 blob {out}\tfeature_store",
-        f"160000 commit {tag}\tfeature_store",
-        f"040000 tree {_versions(git, passwd)}\tfeature_store",
-        f"040000 tree {_versions(git, up)}\tfeature_store",
-        f"040000 tree {_versions(git, folder)}\tfeature_store",
-        f"040000 tree {_tree(git, f'100644 blob {blob}{chr(9)}user_profile')}\tfeature_store",
-        f"040000 tree {_tree(git, f'040000 tree {store}{chr(9)}user_profile')}\tfeature_store",
-        f"160000 commit {'1' * 40}\tfeature_store",
-        f"040000 tree {'2' * 40}\tfeature_store",
-    ):
-        yield git("commit-tree", "-m", "hostile", _tree(git, entry, missing=True)).strip()
-
-
-def _versions(git: Git, version: str) -> str:
-    feature = _tree(git, f"040000 tree {version}\t1.0.0")
-    return _tree(git, f"040000 tree {feature}\tuser_profile")
-
-
-def _tree(git: Git, *entries: str, missing: bool = False) -> str:
-    return _fed(git, "mktree", *["--missing"] * missing, data="\n".join(entries).encode() + b"\n")
-
-
-def _object(git: Git, kind: str, data: bytes) -> str:
-    return _fed(git, "hash-object", "-w", "-t", kind, "--stdin", data=data)
-
-
-def _fed(git: Git, *args: str, data: bytes) -> str:
-    done = subprocess.run(["git", *args], cwd=git.root, input=data, capture_output=True, check=True)
-    return done.stdout.decode().strip()
+def everything(root: Path) -> dict[str, tuple[int, ...]]:
+    """Every file beside and below the project, but for what is only a cache."""
+    found = {}
+    for path in root.parent.rglob("*"):
+        name = path.relative_to(root.parent).as_posix()
+        if not ("__pycache__" in name or "/mlforge/cache" in name or name.endswith("out.csv")):
+            facts = path.lstat()
+            is_folder = path.is_dir() and not path.is_symlink()
+            when = (0, 0) if is_folder else (facts.st_size, facts.st_mtime_ns)
+            found[name] = (facts.st_mode, facts.st_ino, *when)
+    return found
 
 
 def refusal(ended: Ended, *, exits: tuple[int, ...]) -> str | None:
@@ -217,30 +69,43 @@ def refusal(ended: Ended, *, exits: tuple[int, ...]) -> str | None:
         return "tells what lies outside"
     if escaped := [event for event in ended.escapes if not event.startswith("list")]:
         return f"goes outside: {escaped}"
-    if not ended.is_known and not (ended.returncode == 2 and "Usage:" in ended.stderr):
+    if ended.returncode not in exits or not ended.is_known:
         return f"exit {ended.returncode}: {ended.stderr[-700:]}"
     if any(not c.isprintable() and c not in "\n\t" for c in ended.stdout + ended.stderr):
         return "writes control characters"
-    return None if ended.returncode in exits else f"exit {ended.returncode}: {ended.stderr[-300:]}"
+    if ended.returncode and not ended.stderr.startswith("error[MLF"):
+        return f"does not begin with its error: {ended.stderr[:300]}"
+    if ended.returncode and ended.stderr.count("\nhint: ") < ended.stderr.count("error[MLF"):
+        return f"has no hint: {ended.stderr[:500]}"
+    return None
 
 
 class Hunt:
-    """Counts what was tried, and keeps what was wrong."""
+    """Runs commands on what is hostile, counts how they end, and keeps what was wrong."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, shop: Shop, nursery: Nursery) -> None:
         self.kind = kind
+        self.root = shop.root
+        self.nursery = nursery
         self.exits = Counter[int]()
         self.failures: list[str] = []
 
-    def met(self, what: object, ended: Ended, *exits: int) -> None:
+    def meet(self, what: object, *args: str, exits: tuple[int, ...]) -> Ended:
+        """Type a command. It may not change anything, whatever comes of it."""
+        before = everything(self.root)
+        ended = self.nursery.run(self.root, *args, seconds=20)
         problem = refusal(ended, exits=exits)
-        self.exits[ended.returncode] += 1
+        changed = {name for name, _ in before.items() ^ everything(self.root).items()}
+        if changed:
+            problem = f"{problem or 'ends well'}, and changes {sorted(changed)[:5]}"
         if problem:
-            self.failures.append(f"{str(what)[:200]!r}: {problem}")
+            self.failures.append(f"{args[0]} {str(what)[:200]!r}: {problem}")
+        self.exits[ended.returncode] += 1
+        return ended
 
-    def end(self, suite: Callable[[str], None]) -> None:
+    def end(self, suite: Suite, tried: int) -> None:
         found = ", ".join(f"{number} exit {code}" for code, number in sorted(self.exits.items()))
-        suite(f"hostile: {self.exits.total()} {self.kind}, seed {SEED}: {found}")
+        suite(f"hostile: {tried} {self.kind}, seed {SEED}: {found}")
         assert not self.failures, f"{len(self.failures)}\n" + "\n".join(self.failures)
 
 
@@ -248,72 +113,167 @@ def share(part: float) -> range:
     return range(round(HOSTILE_FILES * part))
 
 
-def test_a_hostile_manifest_is_refused(
-    built: Shop, nursery: Nursery, suite: Callable[[str], None]
-) -> None:
-    path, hunt = built.root / MANIFEST, Hunt("manifests")
+def test_a_hostile_manifest_is_refused(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    path, hunt = built.root / VERSION / "manifest.json", Hunt("manifests", built, nursery)
     good = path.read_bytes()
-    for _, data in zip(share(0.45), manifests(good, random.Random(SEED)), strict=False):
+    for _, data in zip(share(0.35), manifests(good, random.Random(SEED)), strict=False):
         path.write_bytes(data)
         # Free text is anybody's to write: what is canonical and names these rows is read.
-        hunt.met(data, nursery.run(built.root, "show", "user_profile", seconds=10), 0, 5)
-        ended = nursery.run(built.root, *READ, seconds=10)
-        hunt.met(data, ended, 0, 3, 5)
+        hunt.meet(data, "show", "user_profile", exits=(0, 5))
+        ended = hunt.meet(data, *READ, exits=(0, 3, 5))
         if ended.returncode == 0:
             assert "DE" in (built.root / "out.csv").read_text()
             (built.root / "out.csv").unlink()
-    hunt.end(suite)
+    hunt.end(suite, len(share(0.35)))
 
 
-def test_hostile_settings_are_refused(
-    built: Shop, nursery: Nursery, suite: Callable[[str], None]
+def test_a_hostile_profile_is_never_believed(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    """It costs a reader its statistics and no more; committed, `verify` finds it, too."""
+    path, hunt = built.root / VERSION / "profile.json", Hunt("profiles", built, nursery)
+    good = path.read_bytes()
+    for number, data in zip(share(0.2), profiles(good, random.Random(SEED)), strict=False):
+        path.write_bytes(data)
+        hunt.meet(data, "show", "user_profile", exits=(0,))
+        if number % 2:
+            built.git("commit", "-qam", "hostile")
+            hunt.meet(data, "diff", "user_profile@HEAD~1", "user_profile@HEAD", exits=(0,))
+            hunt.meet(data, "verify", exits=(5,))
+    hunt.end(suite, len(share(0.2)))
+
+
+@pytest.mark.parametrize("name", ["profile.json", "PIN", "manifest.json"])
+def test_what_is_no_regular_file_is_not_followed(
+    name: str, built: Shop, nursery: Nursery, suite: Suite
 ) -> None:
-    hunt = Hunt("settings")
-    for _, data in zip(share(0.2), settings(random.Random(SEED)), strict=False):
+    folder, hunt = built.root / VERSION, Hunt(f"kinds of {name}", built, nursery)
+    path = built.root / PIN if name == "PIN" else folder / name
+    good = b"1.0.0\n" if name == "PIN" else path.read_bytes()
+    (built.root.parent / "outside/good").write_bytes(good)
+    exits = (0,) if name == "profile.json" else (5,)
+
+    def lay(how: str) -> None:
+        with suppress(FileNotFoundError):
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        match how:
+            case "folder":
+                path.mkdir()
+            case "pipe":
+                os.mkfifo(path)
+            case "unreadable":
+                path.write_bytes(good)
+                path.chmod(0)
+            case target:
+                path.symlink_to(target)
+
+    links = (
+        "../" * 6 + "outside/good",
+        str(built.root.parent / "outside/secret"),
+        name,
+        "/etc/passwd",
+    )
+    for how in (*links, "/dev/zero", "/dev/stdin", "nowhere", "folder", "pipe"):
+        lay(how)
+        ended = hunt.meet(how, "show", "user_profile", exits=exits)
+        assert ended.returncode or "there is none" in ended.stdout or "link" in ended.stdout
+        hunt.meet(how, "verify", "--quick", exits=(3, 5))
+    if os.geteuid() != 0:
+        lay("unreadable")
+        hunt.meet("unreadable", "show", "user_profile", exits=(*exits, 6))
+        path.chmod(0o644)
+    hunt.end(suite, hunt.exits.total() // 2)
+
+
+def test_a_hostile_pin_names_no_head(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    path, hunt = built.root / PIN, Hunt("PINs", built, nursery)
+    asked = cycle((READ, ("verify", "--quick"), ("show", "user_profile"), ("list",)))
+    for _, data in zip(share(0.2), pins(random.Random(SEED)), strict=False):
+        path.write_bytes(data)
+        hunt.meet(data, *(args := next(asked)), exits=(0, 5) if args == ("list",) else (5,))
+        # What has a version of its own needs no head.
+        hunt.meet(data, "show", "user_profile@1.0.0", exits=(0,))
+    hunt.end(suite, len(share(0.2)))
+
+
+def test_hostile_settings_are_refused(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    hunt = Hunt("settings", built, nursery)
+    for _, data in zip(share(0.25), settings(random.Random(SEED)), strict=False):
         (built.root / "mlforge.toml").write_bytes(data)
-        hunt.met(data, nursery.run(built.root, "list", seconds=10), 0, 2, 3, 6)
-    hunt.end(suite)
+        hunt.meet(data, "list", exits=(0, 2, 3, 6))
+    hunt.end(suite, len(share(0.25)))
 
 
-def test_a_hostile_reference_is_refused(
-    built: Shop, nursery: Nursery, suite: Callable[[str], None]
-) -> None:
-    hunt = Hunt("references")
+def test_a_hostile_reference_is_refused(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    hunt = Hunt("references", built, nursery)
     for _, text in zip(share(0.3), references(random.Random(SEED)), strict=False):
-        hunt.met(text, nursery.run(built.root, "show", "--", text, seconds=10), 2, 3)
-    hunt.end(suite)
+        hunt.meet(text, "show", "--", text, exits=(2, 3))
+    hunt.end(suite, len(share(0.3)))
+
+
+def test_a_prefix_of_two_commits_is_ambiguous_and_names_both(
+    built: Shop, nursery: Nursery, suite: Suite
+) -> None:
+    hunt = Hunt("ambiguous prefixes", built, nursery)
+    both = namesakes(built.git)
+    shared = next(n for n in range(40) if both[0][n] != both[1][n])
+    prefix = both[0][:shared]
+    for length in range(4, shared + 1):
+        for command in ("show", "train"):
+            reference = f"user_profile@{prefix[:length]}"
+            args = ("show", reference)
+            if command == "train":
+                args = ("train", "spine.csv", "-f", reference, "-o", "out.csv")
+            ended = hunt.meet(reference, *args, exits=(3,))
+            assert all(commit in ended.stderr for commit in both)
+    ended = hunt.meet(both, "show", f"user_profile@{both[0][: shared + 1]}", exits=(3,))
+    assert both[1] not in ended.stderr
+    hunt.end(suite, 1)
 
 
 def test_hostile_names_in_definitions_are_refused(
-    built: Shop, nursery: Nursery, suite: Callable[[str], None]
+    built: Shop, nursery: Nursery, suite: Suite
 ) -> None:
-    hunt = Hunt("definitions")
-    for _, text in zip(share(0.15), names(random.Random(SEED)), strict=False):
+    hunt = Hunt("definitions", built, nursery)
+    for _, text in zip(share(0.1), names(random.Random(SEED)), strict=False):
         (built.root / "features.py").write_text(text, "utf-8", "surrogatepass")
-        hunt.met(text, nursery.run(built.root, "build", "--dry-run", seconds=20), 0, 1, 2)
-    hunt.end(suite)
+        hunt.meet(text, "build", "--dry-run", exits=(0, 1, 2))
+    hunt.end(suite, len(share(0.1)))
 
 
-def test_a_hostile_spine_is_refused(
-    built: Shop, nursery: Nursery, suite: Callable[[str], None]
+def test_hostile_names_of_folders_are_no_versions(
+    built: Shop, nursery: Nursery, suite: Suite
 ) -> None:
-    hunt = Hunt("spines")
+    hunt = Hunt("folders", built, nursery)
+    whole = built.root / VERSION
+    for _, name in zip(share(0.1), folders(random.Random(SEED)), strict=False):
+        folder = built.store / name
+        if folder.exists():
+            continue
+        shutil.copytree(whole, folder, symlinks=True)
+        hunt.meet(name, "list", exits=(0, 5))
+        hunt.meet(name, "verify", "--quick", exits=(0, 5))
+        ended = hunt.meet(name, "show", "user_profile", exits=(0, 5))
+        assert ended.returncode or "1.0.0" in ended.stdout
+        shutil.rmtree(folder)
+        with suppress(OSError):
+            folder.parent.rmdir()
+    hunt.end(suite, len(share(0.1)))
+
+
+def test_a_hostile_spine_is_refused(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    hunt = Hunt("spines", built, nursery)
     good = built.objects()[0].read_bytes()
-    for _, (name, data) in zip(share(0.15), spines(good, random.Random(SEED)), strict=False):
+    for _, (name, data) in zip(share(0.1), spines(good, random.Random(SEED)), strict=False):
         (built.root / name).write_bytes(data)
         args = ("train", name, "-f", "user_profile", "-o", "out.csv")
-        ended = nursery.run(built.root, *args, seconds=10)
-        hunt.met((name, data), ended, 0, 2)
+        ended = hunt.meet((name, data), *args, exits=(0, 2))
         assert (built.root / "out.csv").exists() == (ended.returncode == 0)
         (built.root / "out.csv").unlink(missing_ok=True)
-    hunt.end(suite)
+    hunt.end(suite, len(share(0.1)))
 
 
-def test_a_hostile_commit_leads_nowhere(
-    built: Shop, nursery: Nursery, suite: Callable[[str], None]
-) -> None:
-    hunt = Hunt("commits")
-    for commit in commits(built.git):
-        ended = nursery.run(built.root, "show", f"user_profile@{commit}", seconds=10)
-        hunt.met(commit, ended, 3, 5)
-    hunt.end(suite)
+def test_a_hostile_commit_leads_nowhere(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    hunt = Hunt("commits", built, nursery)
+    tried = [*commits(built.git)]
+    for commit in tried:
+        hunt.meet(commit, "show", f"user_profile@{commit}", exits=(3, 5))
+    hunt.end(suite, len(tried))

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import mlforge
 from mlforge.cli.app import app
@@ -33,6 +33,8 @@ CHANGES = {
     "os.listdir": "list",
     "os.scandir": "list",
 }
+NOTHING: dict[str, Any] = {"events": [], "changes": 0, "hit": None, "escapes": []}
+LOOKS = ("list", "read")
 # What a full disk still does.
 NEEDS_NO_SPACE = ("remove", "rmdir", "rename", "chmod", "utime", "list", "read")
 
@@ -45,7 +47,10 @@ PLACES_OF_OTHERS += ("/usr", "/lib", "/proc", "/sys", "/dev", "/etc/local", "/et
 class Watch:
     """Sees each file event of the child, and refuses those that its order says."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: dict[str, Any], report: TextIO) -> None:
+        self.report = report
+        self.killed_at: int | None = order["killed_at"]
+        self.changes = 0
         self.root = str(order["root"])
         self.places = (self.root, os.path.realpath(self.root))
         self.last, self.errno, self.is_sticky = order.get("fault") or (-1, 0, False)
@@ -87,9 +92,21 @@ class Watch:
         number = len(self.events)
         what = f"{kind} {os.path.relpath(name, self.root) if os.path.isabs(name) else name}"
         self.events.append(what)
+        if kind not in LOOKS:
+            if self.changes == self.killed_at:
+                self.hit = what
+                self.tell()
+                os.kill(os.getpid(), signal.SIGKILL)
+            self.changes += 1
         if number == self.last or (self.is_sticky and self.hit and kind not in NEEDS_NO_SPACE):
             self.hit = self.hit or what
             raise OSError(self.errno, os.strerror(self.errno), name)
+
+    def tell(self) -> None:
+        self.is_on = False
+        facts = {"events": self.events, "changes": self.changes, "escapes": self.escapes}
+        json.dump({**facts, "hit": self.hit}, self.report)
+        self.report.flush()
 
     def wrap(self, kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
         """A call without an audit event of its own, on a descriptor."""
@@ -116,7 +133,7 @@ def give_birth(order: dict[str, Any]) -> None:
     os.environ.update(order["env"])
     os.chdir(order["root"])
     sys.path[0] = order["root"]
-    watch = Watch(order)
+    watch = Watch(order, report)
     if os.path.isdir("/proc/self/fd"):
         os.fsync = watch.wrap("fsync", os.fsync)
         os.write = watch.wrap("fill", os.write)
@@ -131,8 +148,8 @@ def give_birth(order: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
     out.write(sys.stdout.getvalue())
     err.write(sys.stderr.getvalue())
-    json.dump({"events": watch.events, "hit": watch.hit, "escapes": watch.escapes}, report)
-    for file in (out, err, report):
+    watch.tell()
+    for file in (out, err):
         file.flush()
     os._exit(code)
 
@@ -169,7 +186,7 @@ def serve() -> None:
             give_birth(order)
         code, is_late = wait(pid, order["seconds"])
         text = report.read_text() if report.exists() else ""
-        told = json.loads(text) if text else {"events": [], "hit": None, "escapes": []}
+        told = json.loads(text) if text else NOTHING
         print(json.dumps({"returncode": code, "is_late": is_late, **told}), flush=True)
 
 
