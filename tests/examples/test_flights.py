@@ -23,7 +23,7 @@ import polars as pl
 import pytest
 
 import mlforge as mlf
-from tests.examples.flights import EXAMPLE
+from tests.examples.folders import FLIGHTS
 
 PUERTO_RICO = {"BQN", "SJU", "STT", "PSE"}
 # At the gate at 02:03 in the night that has no 02:03: the file's clock was not put forward.
@@ -117,7 +117,7 @@ def by_tail(flights: list[Flight]) -> dict[str, list[Flight]]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flights")
     for name in ("prepare.py", "features.py", "mlforge.toml", ".gitignore"):
-        shutil.copy(EXAMPLE / name, folder)
+        shutil.copy(FLIGHTS / name, folder)
     subprocess.run([sys.executable, "prepare.py"], cwd=folder, check=True)
     return folder
 
@@ -410,5 +410,5 @@ def test_the_demo_leaves_a_folder_alone_that_it_did_not_make(tmp_path: Path) -> 
 
 
 def demo(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXAMPLE / "demo.py")]
+    command = [sys.executable, str(FLIGHTS / "demo.py")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)

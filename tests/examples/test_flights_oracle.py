@@ -16,7 +16,7 @@ from mlforge.engines.base import SourceFiles
 from mlforge.engines.polars import PolarsEngine
 from mlforge.testing import oracle
 from mlforge.testing.oracle import bits, rows_of
-from tests.examples.flights import EXAMPLE
+from tests.examples.folders import FLIGHTS
 
 PLANES = 50
 SEED = 20130101
@@ -41,7 +41,7 @@ def planes(arrivals: pl.LazyFrame) -> pl.LazyFrame:
 @pytest.fixture(scope="module")
 def arrivals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flights")
-    subprocess.run([sys.executable, EXAMPLE / "prepare.py", folder], check=True)
+    subprocess.run([sys.executable, FLIGHTS / "prepare.py", folder], check=True)
     return folder / "arrivals.parquet"
 
 
