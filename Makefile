@@ -5,17 +5,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test nightly check ci clean-room bench docs-reference clean
+.PHONY: demo demo-model demo-transactions test nightly check ci clean-room bench docs docs-reference clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/flights/demo.py demo-flights
 
+# What the features are worth to a model, and what a leak would claim.
+demo-model: $(VENV)/.examples
+	$(BIN)/python examples/flights/model.py demo-flights-model
+
+demo-transactions: $(VENV)/.examples
+	$(BIN)/python examples/transactions/demo.py demo-transactions
+
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
-# The suites at their large size (tests/sizes.py): hours.
+# The suites at their large size (tests/sizes.py), of another seed each day: MLFORGE_SEED=20240501.
 nightly: $(VENV)/.dev
-	MLFORGE_SIZE=nightly $(BIN)/python -m pytest -n 2 --dist worksteal tests/suites tests/flows/test_kill.py $(ARGS)
+	MLFORGE_SIZE=nightly MLFORGE_SEED=$${MLFORGE_SEED:-$$(date +%Y%m%d)} nice $(BIN)/python -m pytest \
+	  -n 2 --dist worksteal tests/suites tests/engines/test_oracle_parity.py $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -26,6 +34,14 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/flights.py
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/history.py 1000 5000 1
+
+# The site, in site/. A warning (a link, an anchor, a picture that is not there) is an error.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going --quiet -j 2 -d site/.doctrees docs site
+	@! grep -rlE '(src|<link[^>]* href)="https?:' site --include='*.html' || \
+	  { echo "these pages load something from the web"; exit 1; }
+	@echo "site/index.html"
 
 docs-reference: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
@@ -38,25 +54,35 @@ clean-room:
 	bash .ci/clean-room
 
 clean:
-	rm -rf $(VENV) demo-flights
+	rm -rf $(VENV) demo-flights demo-flights-model demo-transactions site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "mlforge needs Python 3.11 or later: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# A group includes the smaller ones, so a stamp of dev also serves demo.
+# A group includes the smaller ones, so a stamp of dev also serves the others.
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
 	@test $(VENV)/.dev -nt pyproject.toml || $(call install,demo)
+	@touch $@
+
+$(VENV)/.examples: pyproject.toml | $(BIN)/python
+	@test $(VENV)/.dev -nt pyproject.toml || $(call install,examples)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@$(call install,dev)
 	@touch $@
 
+# The site needs its generator only.
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@$(call install,docs)
+	@touch $@
+
+project = $(if $(filter dev,$(1)),--editable '.[all]')$(if $(filter demo examples,$(1)),--editable .)
 ifdef UV
-install = $(UV) pip install --quiet --python $(BIN)/python --editable $(if $(filter dev,$(1)),'.[all]',.) --group $(1)
+install = $(UV) pip install --quiet --python $(BIN)/python $(project) --group $(1)
 else
 install = { $(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' && \
-  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable $(if $(filter dev,$(1)),'.[all]',.) --group $(1); }
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check $(project) --group $(1); }
 endif

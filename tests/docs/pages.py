@@ -15,6 +15,7 @@ PAGES = [
 ]
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SETUP = re.compile(r"^<!-- setup: (\w+) -->$", re.MULTILINE)
+_NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\n+$")
 _HEADING = re.compile(r"^#{1,6} (.+?)\s*$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _SPAN = re.compile(r"`([^`\n]+)`")
@@ -22,11 +23,11 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A Python block, or the name of a setup, and the line of the page that it begins on."""
+    """What a reader does next: `text` in the language of its block, or the name of a setup."""
 
     line: int
-    setup: str | None
-    code: str
+    language: str
+    text: str
 
 
 def name_of(page: Path) -> str:
@@ -34,13 +35,16 @@ def name_of(page: Path) -> str:
 
 
 def steps(page: Path) -> list[Step]:
-    """Setups and Python blocks, in the page's order."""
+    """Setups, Python blocks, diffs and typed commands, in the page's order.
+
+    A block below `<!-- not run: REASON -->` is for reading only.
+    """
     text = page.read_text(encoding="utf-8")
-    found = [Step(_line(text, m.start()), m[1], "") for m in _SETUP.finditer(text)]
+    found = [Step(_line(text, m.start()), "setup", m[1]) for m in _SETUP.finditer(text)]
     found += [
-        Step(_line(text, m.start(2)), None, m[2])
+        Step(_line(text, m.start(2)), m[1], m[2])
         for m in _FENCE.finditer(text)
-        if m[1] in ("python", "py")
+        if m[1] in ("python", "diff", "console") and not _NOT_RUN.search(text, 0, m.start())
     ]
     return sorted(found, key=lambda step: step.line)
 

@@ -3,69 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
 import pytest
 import typer.main
 
 from mlforge.cli.app import app
 from tests.docs.pages import PAGES, command_lines, name_of, steps
-from tests.git_cli import Git
-
-TRANSACTIONS = """\
-user_id,event_time,amount
-1,2024-01-01T10:00:00,10.0
-2,2024-01-02T08:00:00,7.0
-1,2024-01-03T09:00:00,2.5
-1,2024-01-09T12:30:00,40.0
-"""
-LABELS = """\
-user_id,label_time,label
-1,2024-01-02T10:00:00,0
-1,2024-01-05T00:00:00,1
-2,2024-01-02T08:00:00,0
-1,2024-01-05T00:00:00,1
-"""
-USERS = "user_id,country\n1,DE\n2,FR\n"
+from tests.docs.reader import Setup, read_through, set_up_build, set_up_shop
+from tests.docs.rewrite import rewrite
 
 # What `mlforge` itself and each of its commands take: `typer` made them from the functions.
 GROUP = typer.main.get_command(app)
 COMMANDS = GROUP.commands  # type: ignore[attr-defined]  # the vendored base class has no stubs
 
 
-def set_up_shop(folder: Path) -> None:
-    """Small data, as CSV and Parquet, that git ignores."""
-    (folder / "data").mkdir()
-    for name, text in {"transactions": TRANSACTIONS, "labels": LABELS, "users": USERS}.items():
-        for place in (folder, folder / "data"):
-            (place / f"{name}.csv").write_text(text)
-            frame = pl.read_csv(place / f"{name}.csv", try_parse_dates=True)
-            frame.write_parquet(place / f"{name}.parquet")
-    (folder / ".gitignore").write_text("*.csv\n*.parquet\n__pycache__/\n")
+@pytest.fixture
+def setups(request: pytest.FixtureRequest) -> dict[str, Setup]:
+    """What a page can find done: `<!-- setup: NAME -->`."""
 
+    def set_up_flights(folder: Path) -> None:
+        shutil.copytree(request.getfixturevalue("flights"), folder / "data")
 
-def set_up_build(folder: Path) -> None:
-    """What the page has saved so far, built."""
-    done = subprocess.run(
-        [sys.executable, "-m", "mlforge", "build"], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-SETUPS = {"shop": set_up_shop, "build": set_up_build}
+    return {"shop": set_up_shop, "build": set_up_build, "flights": set_up_flights}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name_of)
-def test_every_python_block_runs_in_order(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_block_runs_in_order(
+    page: Path, tmp_path: Path, setups: dict[str, Setup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(page, tmp_path, monkeypatch)
+    read_through(page, tmp_path, setups, monkeypatch)
 
 
 STORY = """\
@@ -78,43 +48,72 @@ import mlforge as mlf
 def users(frame):
     return frame
 ```
-<!-- setup: build -->
+```console
+$ git add .
+$ git commit --quiet -m users
+$ mlforge build
+users  1.0.0  (first build)  2 rows  1.8 KB  0.0 s
+1 feature in one commit 7c1e09ab on main  0.1 s
+next: mlforge log users
+```
+```diff
+--- features.py
+-    return frame
++    return frame.head(9)
+```
+```console
+$ mlforge log users | grep -c first_build
+1
+```
 ```python
+from features import mlf
 assert mlf.LocalStore("feature_store").read("users")["country"].to_list() == ["DE", "FR"]
 ```
 """
 
 
-def test_setups_and_saved_blocks_tell_a_story(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        ("FR", "IT"),
+        ("1 feature", "2 features"),
+        ("--- features.py", "--- other.py"),
+        ("- return frame", "- return rows"),
+        ("mlforge log users", "mlforge log user"),
+    ],
+)
+def test_a_story_is_told_and_what_is_not_so_is_noticed(
+    told: str,
+    wrong: str,
+    tmp_path: Path,
+    setups: dict[str, Setup],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     page = tmp_path / "story.md"
     page.write_text(STORY)
-    run(page, tmp_path, monkeypatch)
-    page.write_text(STORY.replace("FR", "IT"))
-    with pytest.raises(AssertionError):
-        run(page, tmp_path / "again", monkeypatch)
+    read_through(page, tmp_path, setups, monkeypatch)
+    assert told in STORY.replace("-    return", "- return")
+    page.write_text(STORY.replace("-    return", "- return").replace(told, wrong))
+    with pytest.raises((AssertionError, OSError)):
+        read_through(page, tmp_path / "again", setups, monkeypatch)
 
 
-def run(page: Path, room: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page's setups and blocks, in its order and in one namespace, in a new repository."""
-    folder = room / "repository"
-    folder.mkdir(parents=True)
-    Git(folder)("init", "-q")
-    monkeypatch.chdir(folder)
-    namespace: dict[str, object] = {"__name__": "page"}
-    for step in steps(page):
-        if step.setup is not None:
-            SETUPS[step.setup](folder)
-            continue
-        saved = re.match(r"# ([\w/]+\.py)\n", step.code)
-        if saved:
-            (folder / saved[1]).parent.mkdir(parents=True, exist_ok=True)
-            (folder / saved[1]).write_text(step.code)
-        # A real file, at the page's own lines: errors and `inspect` show where it stands.
-        file = room / f"{page.stem}_{step.line}.py"
-        file.write_text("\n" * (step.line - 1) + step.code)
-        exec(compile(file.read_text(), str(file), "exec"), namespace)
+def test_a_page_is_rewritten_with_what_is_printed(
+    tmp_path: Path, setups: dict[str, Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "story.md"
+    page.write_text(STORY.replace("1 feature in", "7 features in"))
+    rewrite(page, tmp_path)
+    assert page.read_text().count("$ ") == STORY.count("$ ")
+    read_through(page, tmp_path / "again", setups, monkeypatch)
+
+
+def test_a_block_that_is_not_run_says_why(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- not run: it takes an hour -->\n```console\n$ mlforge build\n```\n")
+    assert steps(page) == []
+    page.write_text("<!-- not run: -->\n```console\n$ mlforge build\n```\n")
+    assert [step.language for step in steps(page)] == ["console"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -43,7 +43,12 @@ IMPLICIT = {"pytest-cov", "pytest-xdist", "tzdata"}
 
 
 def _named(package: str) -> str:
-    return {"hatchling": "hatchling.build", "import-linter": "importlinter"}.get(package, package)
+    named = {
+        "hatchling": "hatchling.build",
+        "import-linter": "importlinter",
+        "myst-parser": "myst_parser",
+    }
+    return named.get(package, package)
 
 
 def test_a_package_without_a_home_is_imported_nowhere() -> None:

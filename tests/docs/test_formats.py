@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from mlforge.config import _KEYS
 from mlforge.history.lease import Lease
 from mlforge.manifest import Manifest
 from mlforge.profile import Profile
@@ -46,16 +45,6 @@ def test_every_field_of_a_profile_is_described_and_no_other() -> None:
 
 def test_every_field_of_a_lease_is_described() -> None:
     assert set(table(PAGE, "Locks and leases")) == {field.name for field in fields(Lease)}
-
-
-def test_every_setting_is_described() -> None:
-    told = set(table(PAGE, "Configuration"))
-    prefixes = {
-        "project": "project",
-        "git": "git",
-        "offline_store": "profiles.default.offline_store",
-    }
-    assert told == {f"{prefixes[t]}.{key}" for t, keys in _KEYS.items() for key in keys}
 
 
 def test_a_build_writes_the_files_and_trailers_that_are_described(shop: Shop) -> None:
