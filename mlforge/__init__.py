@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         not_null,
         unique,
     )
+    from mlforge.engines.surrogate import surrogate_key
     from mlforge.flows.checkout import CheckedOut
     from mlforge.flows.differences import Diff, FeatureDiff
     from mlforge.flows.log import Log, LogEntry
@@ -58,6 +59,7 @@ _HOMES = {
         "not_null",
         "unique",
     ),
+    "mlforge.engines.surrogate": ("surrogate_key",),
     "mlforge.flows.checkout": ("CheckedOut",),
     "mlforge.flows.differences": ("Diff", "FeatureDiff"),
     "mlforge.flows.log": ("Log", "LogEntry"),
@@ -113,6 +115,7 @@ __all__ = [
     "less_than_or_equal",
     "matches_regex",
     "not_null",
+    "surrogate_key",
     "types",
     "unique",
 ]

@@ -1,4 +1,4 @@
-"""Arrow: canonical types to and from Arrow, and tables brought to them without loss."""
+"""Arrow: tables brought to canonical types, all the way down and without loss."""
 
 from __future__ import annotations
 
@@ -7,72 +7,15 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mlforge.errors import InvalidTimes, UnsupportedType
+from mlforge.errors import InvalidTimes, MlforgeError, UnsupportedType
 from mlforge.schema import Column, Schema
-from mlforge.types import DataType, TypeKind
+from mlforge.types.arrow import from_arrow, to_arrow
 
 
 class ArrowFrame(Protocol):
     """Any frame that speaks Arrow: polars, pandas 2.2 and later, pyarrow, duckdb."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
-
-
-_TO_ARROW = {
-    TypeKind.BOOL: pa.bool_(),
-    TypeKind.INT8: pa.int8(),
-    TypeKind.INT16: pa.int16(),
-    TypeKind.INT32: pa.int32(),
-    TypeKind.INT64: pa.int64(),
-    TypeKind.UINT8: pa.uint8(),
-    TypeKind.UINT16: pa.uint16(),
-    TypeKind.UINT32: pa.uint32(),
-    TypeKind.UINT64: pa.uint64(),
-    TypeKind.FLOAT32: pa.float32(),
-    TypeKind.FLOAT64: pa.float64(),
-    TypeKind.STRING: pa.large_string(),
-    TypeKind.BINARY: pa.large_binary(),
-    TypeKind.DATE: pa.date32(),
-    TypeKind.TIME: pa.time64("us"),
-    TypeKind.DURATION: pa.duration("us"),
-}
-_FROM_ARROW = {arrow: kind for kind, arrow in _TO_ARROW.items()} | {
-    pa.string(): TypeKind.STRING,
-    pa.string_view(): TypeKind.STRING,
-    pa.binary(): TypeKind.BINARY,
-    pa.binary_view(): TypeKind.BINARY,
-}
-
-
-def to_arrow(type: DataType) -> pa.DataType:
-    """The one Arrow type that a canonical type is stored in."""
-    if type.kind is TypeKind.DECIMAL:
-        return pa.decimal128(type.precision, type.scale)
-    if type.kind is TypeKind.DATETIME:
-        return pa.timestamp("us", tz="UTC" if type.is_utc else None)
-    return _TO_ARROW[type.kind]
-
-
-def from_arrow(arrow: pa.DataType, column: str) -> DataType:
-    """The canonical type of an Arrow type. Raises UnsupportedType, which names the column."""
-    if arrow in _FROM_ARROW:
-        return DataType(_FROM_ARROW[arrow])
-    if pa.types.is_timestamp(arrow):
-        return DataType(TypeKind.DATETIME, is_utc=arrow.tz is not None)
-    if pa.types.is_decimal(arrow) and arrow.precision <= 38 and arrow.scale >= 0:
-        return DataType(TypeKind.DECIMAL, arrow.precision, arrow.scale)
-    if pa.types.is_dictionary(arrow):
-        return from_arrow(arrow.value_type, column)
-    if pa.types.is_date64(arrow):
-        return DataType(TypeKind.DATE)
-    if pa.types.is_time(arrow):
-        return DataType(TypeKind.TIME)
-    if pa.types.is_duration(arrow):
-        return DataType(TypeKind.DURATION)
-    raise UnsupportedType(
-        f"column {column} has the type {arrow}, which is not built yet",
-        hint=f"cast {column} in the function, or drop it",
-    )
 
 
 def columns_of(schema: pa.Schema) -> tuple[Column, ...]:
@@ -95,28 +38,77 @@ def canonical_table(table: pa.Table) -> pa.Table:
 
 
 def canonical_array(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """A column in its canonical Arrow type, unchunked."""
     target = to_arrow(from_arrow(column.type, name))
     try:
-        column = _cast(column, target)
+        chunks = [_canonical(chunk, target) for chunk in column.chunks]
     except pa.ArrowInvalid as error:
-        raise _unkept(column.type, name, str(error)) from error
-    combined = column.combine_chunks()
+        raise _unkept(column, name, str(error)) from error
+    combined = pa.chunked_array(chunks, target).combine_chunks()
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
 
 
-def _cast(column: pa.ChunkedArray, target: pa.DataType) -> pa.ChunkedArray:
-    if not pa.types.is_dictionary(column.type):
-        return column if column.type == target else pc.cast(column, target)
-    # The categories first: Arrow cannot decode those that are views, as Polars hands them out.
-    chunks = [pc.take(pc.cast(chunk.dictionary, target), chunk.indices) for chunk in column.chunks]
-    return pa.chunked_array(chunks, target)
+def _canonical(array: pa.Array, target: pa.DataType) -> pa.Array:
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        # The categories first: Arrow cannot decode those that are views, as Polars hands them out.
+        return pc.take(_canonical(array.dictionary, target), array.indices)
+    if pa.types.is_large_list(target):
+        return _canonical_list(array, target)
+    if pa.types.is_fixed_size_list(target):
+        return _canonical_fixed_list(array, target)
+    if pa.types.is_struct(target):
+        return _canonical_struct(array, target)
+    return array if kind == target else pc.cast(array, target)
 
 
-def _unkept(arrow: pa.DataType, name: str, cause: str) -> InvalidTimes:
-    if getattr(arrow, "unit", None) in ("s", "ms"):
+def _canonical_list(array: pa.Array, target: pa.LargeListType) -> pa.Array:
+    lengths = pc.fill_null(pc.cast(pc.list_value_length(array), pa.int64()), 0)
+    ends = pc.cumulative_sum(lengths)
+    offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    values = _canonical(array.flatten(), target.value_type)
+    mask = pc.is_null(array) if array.null_count else None
+    return pa.LargeListArray.from_arrays(offsets, values, type=target, mask=mask)
+
+
+def _canonical_fixed_list(array: pa.Array, target: pa.FixedSizeListType) -> pa.Array:
+    size = target.list_size
+    start = array.offset * size
+    values = array.values.slice(start, len(array) * size)
+    mask = pc.is_null(array) if array.null_count else None
+    values = _canonical(values, target.value_type)
+    return pa.FixedSizeListArray.from_arrays(values, type=target, mask=mask)
+
+
+def _canonical_struct(array: pa.Array, target: pa.StructType) -> pa.Array:
+    fields = list(target)
+    inner = [_canonical(pc.struct_field(array, at), field.type) for at, field in enumerate(fields)]
+    mask = pc.is_null(array) if array.null_count else None
+    return pa.StructArray.from_arrays(inner, fields=fields, mask=mask)
+
+
+def _unkept(column: pa.ChunkedArray, name: str, cause: str) -> MlforgeError:
+    unit = getattr(column.type, "unit", None)
+    if unit in ("s", "ms"):
         return InvalidTimes(f"column {name} has times too far from 1970", cause=cause)
+    if pa.types.is_date64(column.type):
+        return UnsupportedType(
+            f"column {name} has dates with a time of day",
+            cause=cause,
+            hint=f'cast it in the function: pl.col("{name}").dt.date()',
+        )
     return InvalidTimes(
         f"column {name} has digits below a microsecond, which could leak the future",
-        cause=cause,
+        cause=f"{cause}{_sample(column)}",
         hint=f'cast it in the function: pl.col("{name}").dt.cast_time_unit("us")',
     )
+
+
+def _sample(column: pa.ChunkedArray) -> str:
+    """The first value that shows the problem."""
+    if not (pa.types.is_timestamp(column.type) or pa.types.is_time64(column.type)):
+        return ""
+    ticks = pc.cast(column, pa.int64())
+    whole = pc.multiply(pc.divide(ticks, 1000), 1000)
+    row = pc.index(pc.not_equal(ticks, whole), True).as_py()
+    return f"; row {row}: {pc.cast(column[row], pa.string())}" if row >= 0 else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 
 from mlforge.canonical import encode
 from mlforge.ids import ContentHash, Hasher
-from mlforge.schema import Column, Schema
-from mlforge.types import TypeKind
+from mlforge.schema import Schema
+from mlforge.types import DataType, TypeKind
 
-# Rows hashed at a time. It bounds memory and cannot change a digest.
-_BLOCK_ROWS = 1 << 17
+# Rows hashed at a time: what fits the cache. It bounds memory and cannot change a digest.
+_BLOCK_ROWS = 1 << 16
+# The bits of infinity: as integers, those of positive floats are below and of NaNs above.
+_INFINITY = {TypeKind.FLOAT32: 0x7F800000, TypeKind.FLOAT64: 0x7FF0000000000000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,21 @@ def hash_content(table: pa.Table, schema: Schema) -> Content:
 
     Rule: docs/semantics.md#canonical-values-and-content_hash.
     """
-    digests = {column.name: _column_digest(table[column.name], column) for column in schema.columns}
+    return hash_stream([table], schema)
+
+
+def hash_stream(tables: Iterable[pa.Table], schema: Schema) -> Content:
+    """Hash a table that comes in parts: in the memory of one part."""
+    hashers = {column.name: _hasher(column.type) for column in schema.columns}
+    rows = 0
+    for table in tables:
+        rows += table.num_rows
+        for name, hasher in hashers.items():
+            for block in _blocks(table[name]):
+                hasher.update(block)
+    digests = {name: hasher.digest().hex() for name, hasher in hashers.items()}
     fields = [[column.name, str(column.type), digests[column.name]] for column in schema.columns]
-    table_hash = ContentHash.of(encode({"columns": sorted(fields), "rows": table.num_rows}))
+    table_hash = ContentHash.of(encode({"columns": sorted(fields), "rows": rows}))
     return Content(table_hash, digests)
 
 
@@ -43,43 +57,164 @@ def changed_columns(before: pa.Table, after: pa.Table, schema: Schema) -> list[s
     return [name for name in schema.names if old.columns[name] != new.columns[name]]
 
 
-def _column_digest(column: pa.ChunkedArray, declared: Column) -> str:
-    validity, lengths, values = Hasher(), Hasher(), Hasher()
-    for block in _blocks(column):
-        if column.null_count:
-            validity.update(_bytes_of_booleans(pc.is_valid(block)))
-        if declared.type.kind in (TypeKind.STRING, TypeKind.BINARY):
-            block = pc.fill_null(block, b"" if declared.type.kind is TypeKind.BINARY else "")
-            lengths.update(_fixed_bytes(pc.cast(pc.binary_length(block), pa.int64())))
-            values.update(_joined_bytes(block))
-        elif declared.type.kind is TypeKind.BOOL:
-            values.update(_bytes_of_booleans(pc.fill_null(block, False)))
+def _hasher(type: DataType) -> _ColumnHasher:
+    match type.kind:
+        case TypeKind.STRING | TypeKind.BINARY:
+            return _Texts(type)
+        case TypeKind.BOOL:
+            return _Booleans(type)
+        case TypeKind.LIST:
+            return _Lists(type)
+        case TypeKind.FIXED_LIST:
+            return _FixedLists(type)
+        case TypeKind.STRUCT:
+            return _Structs(type)
+        case _:
+            return _Fixed(type)
+
+
+class _ColumnHasher:
+    """Validity, lengths and values of one column, hashed apart and then together."""
+
+    def __init__(self, type: DataType) -> None:
+        self._type = type
+        self._rows = 0
+        self._has_nulls = False
+        self._validity = Hasher()
+        self._lengths = Hasher()
+        self._values = Hasher()
+
+    def update(self, block: pa.Array) -> None:
+        """Go on with the next rows: an unchunked array of the canonical type."""
+        if block.null_count and not self._has_nulls:
+            self._has_nulls = True
+            # Only now is it known that validity is told: of the rows before, too.
+            for start in range(0, self._rows, _BLOCK_ROWS):
+                self._validity.update(b"\1" * min(_BLOCK_ROWS, self._rows - start))
+        if self._has_nulls:
+            self._validity.update(_bytes_of_booleans(pc.is_valid(block)))
+        self._rows += len(block)
+        self._take(block)
+
+    def _take(self, block: pa.Array) -> None:
+        raise NotImplementedError
+
+    def _inner(self) -> Sequence[bytes]:
+        """The digests of what the values are made of."""
+        return (self._values.digest(),)
+
+    def digest(self) -> bytes:
+        whole = Hasher()
+        for part in (self._validity.digest(), self._lengths.digest(), *self._inner()):
+            whole.update(part)
+        return whole.digest()
+
+
+class _Fixed(_ColumnHasher):
+    """Values of a fixed width, nulls as zero."""
+
+    def _take(self, block: pa.Array) -> None:
+        self._values.update(_fixed_bytes(_canonical_values(block, self._type)))
+
+
+class _Booleans(_ColumnHasher):
+    """A byte a value."""
+
+    def _take(self, block: pa.Array) -> None:
+        self._values.update(_bytes_of_booleans(pc.fill_null(block, False)))
+
+
+class _Texts(_ColumnHasher):
+    """Lengths, and the bytes of all values joined; a null is empty."""
+
+    def _take(self, block: pa.Array) -> None:
+        if block.null_count:
+            block = pc.fill_null(block, b"" if self._type.kind is TypeKind.BINARY else "")
+        self._lengths.update(_fixed_bytes(pc.cast(pc.binary_length(block), pa.int64())))
+        self._values.update(_joined_bytes(block))
+
+
+class _Lists(_ColumnHasher):
+    """Lengths, and the items of all values as a column; a null is empty."""
+
+    def __init__(self, type: DataType) -> None:
+        super().__init__(type)
+        self._items = _hasher(type.inner[0])
+
+    def _take(self, block: pa.Array) -> None:
+        lengths = pc.fill_null(pc.cast(pc.list_value_length(block), pa.int64()), 0)
+        self._lengths.update(_fixed_bytes(lengths))
+        for items in _blocks(pa.chunked_array([block.flatten()])):
+            self._items.update(items)
+
+    def _inner(self) -> Sequence[bytes]:
+        return (self._items.digest(),)
+
+
+class _FixedLists(_ColumnHasher):
+    """The items of all values that are not null as a column."""
+
+    def __init__(self, type: DataType) -> None:
+        super().__init__(type)
+        self._items = _hasher(type.inner[0])
+
+    def _take(self, block: pa.Array) -> None:
+        size = self._type.size
+        if block.null_count:
+            values = block.flatten()
         else:
-            values.update(_fixed_bytes(_canonical_values(block, declared)))
-    whole = Hasher()
-    for part in (validity, lengths, values):
-        whole.update(part.digest())
-    return whole.hexdigest()
+            values = block.values.slice(block.offset * size, len(block) * size)
+        for items in _blocks(pa.chunked_array([values])):
+            self._items.update(items)
+
+    def _inner(self) -> Sequence[bytes]:
+        return (self._items.digest(),)
+
+
+class _Structs(_ColumnHasher):
+    """Each field as a column, in the order of the type; of a null all fields are null."""
+
+    def __init__(self, type: DataType) -> None:
+        super().__init__(type)
+        self._fields = [_hasher(inner) for inner in type.inner]
+
+    def _take(self, block: pa.Array) -> None:
+        for at, field in enumerate(self._fields):
+            field.update(pc.struct_field(block, at))
+
+    def _inner(self) -> Sequence[bytes]:
+        return [field.digest() for field in self._fields]
 
 
 def _blocks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
     """Blocks of the same rows however the column is chunked."""
     for start in range(0, len(column), _BLOCK_ROWS):
-        block = column.slice(start, _BLOCK_ROWS).combine_chunks()
-        yield block if isinstance(block, pa.Array) else pa.concat_arrays(block.chunks)
+        block = column.slice(start, _BLOCK_ROWS)
+        yield block.chunk(0) if block.num_chunks == 1 else pa.concat_arrays(block.chunks)
 
 
-def _canonical_values(block: pa.Array, declared: Column) -> pa.Array:
+def _canonical_values(block: pa.Array, type: DataType) -> pa.Array:
     """Values with nulls as zero, -0.0 as 0.0 and one NaN."""
-    if not declared.type.is_float:
-        return _zeroed(block) if block.null_count else block
-    zero = pa.scalar(0.0, block.type)
-    filled = pc.fill_null(block, zero) if block.null_count else block
-    positive = pc.add(filled, zero)
-    # A sum is cheaper than a look at each value, and no NaN survives it unseen.
-    if not math.isnan(pc.sum(positive).as_py()):
-        return positive
+    filled = _zeroed(block) if block.null_count else block
+    if not type.is_float:
+        return filled
+    if not _may_be_odd(filled, type):
+        return filled
+    positive = pc.add(filled, pa.scalar(0.0, block.type))
     return pc.if_else(pc.is_nan(positive), pa.scalar(float("nan"), block.type), positive)
+
+
+def _may_be_odd(block: pa.Array, type: DataType) -> bool:
+    """Whether there may be a -0.0 or a NaN: two quick looks instead of one at each value."""
+    bits = pc.min_max(block.view(pa.int32() if type.kind is TypeKind.FLOAT32 else pa.int64()))
+    least, most = bits["min"].as_py(), bits["max"].as_py()
+    if least is None:
+        return False
+    is_negative_zero = least == -(2 ** (block.type.bit_width - 1))
+    if is_negative_zero or most > _INFINITY[type.kind]:
+        return True
+    # A NaN with a sign hides among negative floats; no sum hides it.
+    return least < 0 and math.isnan(pc.sum(block).as_py())
 
 
 def _zeroed(block: pa.Array) -> pa.Array:

@@ -16,7 +16,7 @@ from mlforge.ids import (
     Version,
     parse_name,
 )
-from mlforge.schema import Column, Schema
+from mlforge.schema import Column, Schema, Surrogate
 from mlforge.times import Duration
 from mlforge.types import DataType
 
@@ -61,6 +61,7 @@ class Manifest:
     previous: Version | None
     schema: Schema
     entities: tuple[str, ...]
+    surrogates: tuple[Surrogate, ...]
     interval: Duration | None
     timezone: str | None
     max_age: Duration | None
@@ -104,6 +105,7 @@ class Manifest:
             "columns": [{"name": c.name, "type": str(c.type)} for c in self.schema.columns],
             "schema_hash": str(self.schema.hash()),
             "entities": list(self.entities),
+            "surrogates": [{"key": s.key, "columns": list(s.columns)} for s in self.surrogates],
             "interval": _text(self.interval),
             "timezone": self.timezone,
             "max_age": _text(self.max_age),
@@ -172,6 +174,7 @@ class Manifest:
             previous=None if form.previous is None else Version.parse(form.previous),
             schema=_schema(form, columns),
             entities=tuple(form.entities),
+            surrogates=_surrogates(form),
             interval=_duration(form.interval),
             timezone=form.timezone,
             max_age=_duration(form.max_age),
@@ -217,6 +220,13 @@ def _schema(form: _Form, columns: tuple[Column, ...]) -> Schema:
     return Schema(tuple(form.keys), form.timestamp, columns)
 
 
+def _surrogates(form: _Form) -> tuple[Surrogate, ...]:
+    made = tuple(Surrogate(s.key, tuple(map(parse_name, s.columns))) for s in form.surrogates)
+    if any(surrogate.key not in form.keys or not surrogate.columns for surrogate in made):
+        raise Corrupt("surrogates and keys do not fit together")
+    return made
+
+
 def _check_numbers(form: _Form) -> None:
     rows, sizes = [part.rows for part in form.parts], [part.bytes for part in form.parts]
     if not rows or min([form.excluded, *rows, *sizes]) < 0 or sum(rows) != form.rows:
@@ -252,6 +262,12 @@ class _Column:
 
 
 @dataclass(frozen=True, slots=True)
+class _Surrogate:
+    key: str
+    columns: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
     object: str
     rows: int
@@ -280,6 +296,7 @@ class _Form:
     columns: list[_Column]
     schema_hash: str
     entities: list[str]
+    surrogates: list[_Surrogate]
     interval: str | None
     timezone: str | None
     max_age: str | None

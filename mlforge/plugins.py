@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from functools import lru_cache
 from types import ModuleType
 from typing import cast
 
@@ -46,3 +47,14 @@ def package_version(package: str) -> str | None:
         return cast("str", metadata.version(package))
     except ModuleNotFoundError:  # PackageNotFoundError is one
         return None
+
+
+@lru_cache(maxsize=1024)
+def import_version(name: str) -> str | None:
+    """The installed version of what is imported by a name; its package may be called otherwise."""
+    found = package_version(name)
+    if found is not None:
+        return found
+    packages = load_module("importlib.metadata", None).packages_distributions().get(name, ())
+    versions = sorted(f"{package} {package_version(package)}" for package in {*packages})
+    return ", ".join(versions) or None

@@ -18,6 +18,14 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Surrogate:
+    """A key that is made of other columns, in this order."""
+
+    key: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
     """Columns in file order: keys, timestamp if there is one, then values."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlforge.errors import InvalidVersion
 from mlforge.ids import FIRST_VERSION, Bump, CodeHash, ConfigHash, ContentHash, Version
 from mlforge.manifest import Manifest, SourceRecord, Validation
-from mlforge.schema import Schema
+from mlforge.schema import Schema, Surrogate
 from mlforge.times import Duration
 
 
@@ -18,6 +18,7 @@ class Declared:
 
     schema: Schema
     entities: tuple[str, ...]
+    surrogates: tuple[Surrogate, ...]
     interval: Duration | None
     max_age: Duration | None
     tiebreak: tuple[str, ...]
@@ -71,6 +72,7 @@ def declared_by(manifest: Manifest) -> Declared:
     return Declared(
         schema=manifest.schema,
         entities=manifest.entities,
+        surrogates=manifest.surrogates,
         interval=manifest.interval,
         max_age=manifest.max_age,
         tiebreak=manifest.tiebreak,
@@ -137,12 +139,17 @@ def _reading_changes(head: Manifest, new: Declared) -> list[Change]:
     rules = {
         "max_age": (_length(head.max_age), _length(new.max_age)),
         "entities": (head.entities, new.entities),
+        "from_columns": (_columns(head.surrogates), _columns(new.surrogates)),
         "tiebreak": (head.tiebreak, new.tiebreak),
     }
     details = tuple(
         f"{name} {_said(was)} -> {_said(now)}" for name, (was, now) in rules.items() if was != now
     )
     return [Change(Bump.MINOR, "config_changed", details)] if details else []
+
+
+def _columns(surrogates: tuple[Surrogate, ...]) -> tuple[str, ...]:
+    return tuple(column for made in surrogates for column in made.columns)
 
 
 def _length(duration: Duration | None) -> Duration | None:

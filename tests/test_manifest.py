@@ -23,7 +23,7 @@ from mlforge.ids import (
     Version,
 )
 from mlforge.manifest import Manifest, Part, SourceRecord, Validation
-from mlforge.schema import Column, Schema
+from mlforge.schema import Column, Schema, Surrogate
 from mlforge.times import Duration
 from mlforge.types import DataType
 
@@ -51,6 +51,7 @@ MANIFEST = Manifest(
         ),
     ),
     entities=("user", "region"),
+    surrogates=(Surrogate("region", ("country", "zone")),),
     interval=Duration.parse("1d"),
     timezone=None,
     max_age=Duration.parse("30d"),
@@ -127,6 +128,7 @@ MANIFESTS = st.builds(
     tags=TEXTS,
     details=TEXTS,
     entities=TEXTS,
+    surrogates=st.just(()),
     tiebreak=TEXTS,
     validators=st.lists(st.builds(Validation, st.text(), st.text()), max_size=3).map(tuple),
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlforge.errors import InvalidVersion
 from mlforge.ids import Bump, CodeHash, ConfigHash, ContentHash, SourceDigest, Version
 from mlforge.manifest import Manifest, SourceRecord, Validation
-from mlforge.schema import Column, Schema
+from mlforge.schema import Column, Schema, Surrogate
 from mlforge.times import Duration
 from mlforge.types import DataType
 from mlforge.versioning import (
@@ -48,6 +48,7 @@ HEAD = replace(
     name="spend",
     schema=PLAIN,
     entities=(),
+    surrogates=(),
     tiebreak=("n",),
     validators=(Validation("n", "not_null"),),
 )
@@ -151,6 +152,11 @@ TABLE: dict[str, tuple[tuple[Schema, dict[str, object]], str, str]] = {
     ),
     "tiebreak, data equal": (values(CONFIG, tiebreak=("s",)), "minor", "config_changed"),
     "entity, data equal": (values(CONFIG, entities=("user",)), "minor", "config_changed"),
+    "what a key is made of": (
+        values(CONFIG, surrogates=(Surrogate("user", ("first", "last")),)),
+        "minor",
+        "config_changed",
+    ),
     "source or date_is, and data": (values(CONFIG, DATA), "minor", "config_changed"),
     "source or date_is, code and data": (values(CONFIG, CODE, DATA), "minor", "config_changed"),
     "source or date_is, data equal": (values(CONFIG), "none", "unchanged"),

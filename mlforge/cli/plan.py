@@ -39,9 +39,12 @@ def plan(
     planned = project().load().plan(names(features), tags=names(tags))
     rows = [[p.name, _versions(p), _change(p), _data(p)] for p in planned]
     table = Table(("feature", "version", "change", "data"), rows, has_header=False)
-    screen.document(
-        chosen_format(format, json), "mlforge.plan/v1", planned.to_dict(), "features", table
-    )
+    chosen = chosen_format(format, json)
+    screen.document(chosen, "mlforge.plan/v1", planned.to_dict(), "features", table)
+    if chosen is Format.TABLE:
+        for p in planned:
+            for what in p.unseen:
+                screen.line((f"{p.name}  {what}: a change there is not seen", "dim"))
     if failed := tell_errors(screen, [p.error for p in planned if p.error is not None]):
         raise typer.Exit(failed)
     if any(p.status not in ("unchanged", "retired") for p in planned):

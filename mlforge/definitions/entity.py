@@ -10,7 +10,8 @@ from dataclasses import dataclass
 class Entity:
     """What a key column identifies: `Entity(name="user", join_key="user_id")`.
 
-    `from_columns`, a key made of several columns, is not built yet.
+    `from_columns`: the key is made of these columns by `surrogate_key`, and stands for them in
+    the feature. A spine may carry them, or the key itself.
     """
 
     name: str

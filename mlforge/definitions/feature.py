@@ -15,6 +15,7 @@ from mlforge.definitions.source import Source
 from mlforge.definitions.validators import Validator, problems_of
 from mlforge.errors import InvalidDuration, InvalidName
 from mlforge.ids import parse_name
+from mlforge.schema import Surrogate
 from mlforge.times import Duration
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Feature:
     function: Function
     keys: tuple[str, ...]
     entities: tuple[str, ...]
+    surrogates: tuple[Surrogate, ...]
     source: Source
     timestamp: str | None
     interval: Duration | None
@@ -190,7 +192,8 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
     file, line = declaration.place
     _parse_name(declaration.name, "name of a feature", problems)
     problems += [f"{name}= is not built yet" for name in options.not_yet]
-    keys, entities = _parse_keys(options, problems)
+    entities = _parse_entities(options, problems)
+    keys = _parse_keys(options, entities, problems)
     source = options.source if isinstance(options.source, Source) else Source(options.source)
     problems += source.problems()
     interval = _parse_duration("interval", options.interval, problems)
@@ -199,7 +202,8 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
         name=declaration.name,
         function=declaration.function,
         keys=keys,
-        entities=entities,
+        entities=tuple(str(entity.name) for entity in entities),
+        surrogates=_surrogates(entities),
         source=source,
         timestamp=_parse_timestamp(options, keys, problems),
         interval=interval,
@@ -248,35 +252,49 @@ def _parse_name(name: object, what: str, problems: list[str]) -> None:
         problems.append(error.message)
 
 
-def _parse_keys(options: Options, problems: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parse_keys(
+    options: Options, entities: tuple[Entity, ...], problems: list[str]
+) -> tuple[str, ...]:
     if (options.keys is None) == (options.entities is None):
         problems.append("give either keys= or entities=")
-        return (), ()
+        return ()
     if options.entities is None:
-        keys, entities = _parse_list("keys", options.keys, problems), tuple[str, ...]()
+        keys = _parse_list("keys", options.keys, problems)
     else:
-        found = _parse_entities(options.entities, problems)
-        keys = _parse_list("join_key", [entity.join_key for entity in found], problems)
-        entities = tuple(str(entity.name) for entity in found)
+        keys = _parse_list("join_key", [entity.join_key for entity in entities], problems)
     if not (options.keys or options.entities):
         problems.append("keys= is empty")
     if len({key.lower() for key in keys}) < len(keys):
         problems.append(f"keys={list(keys)!r} names a column twice")
     for key in keys:
         _parse_name(key, "name of a key", problems)
-    return keys, entities
+    return keys
 
 
-def _parse_entities(declared: Sequence[Entity], problems: list[str]) -> tuple[Entity, ...]:
+def _parse_entities(options: Options, problems: list[str]) -> tuple[Entity, ...]:
+    declared = options.entities or ()
     is_list = isinstance(declared, Sequence)
     if not is_list or not all(isinstance(entity, Entity) for entity in declared):
         problems.append(f"entities={declared!r} is not a list of Entity")
         return ()
     for entity in declared:
-        if entity.from_columns is not None:
-            problems.append(f"entity {entity.name}: from_columns= is not built yet")
         _parse_name(entity.name, "name of an entity", problems)
+        columns = _parse_list(f"entity {entity.name}: from_columns", entity.from_columns, problems)
+        for column in columns:
+            _parse_name(column, "name of a column", problems)
+        if entity.from_columns is not None and not columns:
+            problems.append(f"entity {entity.name}: from_columns= is empty")
+        if len({*columns}) < len(columns) or entity.join_key in columns:
+            problems.append(f"entity {entity.name}: from_columns= names a column twice")
     return tuple(declared)
+
+
+def _surrogates(entities: tuple[Entity, ...]) -> tuple[Surrogate, ...]:
+    return tuple(
+        Surrogate(entity.join_key, tuple(entity.from_columns))
+        for entity in entities
+        if entity.from_columns
+    )
 
 
 def _parse_timestamp(options: Options, keys: tuple[str, ...], problems: list[str]) -> str | None:

@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from mlforge.arrow import to_arrow
 from mlforge.definitions.rolling import Aggregation
 from mlforge.engines.exact import (
     Flags,
@@ -25,6 +24,7 @@ from mlforge.engines.tiles import State
 from mlforge.engines.windows import window_extremes, window_sums
 from mlforge.errors import SumOverflow
 from mlforge.types import DataType, TypeKind, decimal, float64, int64
+from mlforge.types.arrow import to_arrow
 
 
 @dataclass(frozen=True)

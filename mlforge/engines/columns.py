@@ -9,11 +9,11 @@ import polars as pl
 
 from mlforge.arrow import canonical_array
 from mlforge.definitions.rolling import Aggregation
-from mlforge.engines.dtypes import from_polars
 from mlforge.engines.exact import Flags, Integers, Words
 from mlforge.engines.metrics import Input
 from mlforge.engines.tiles import Values, grid_of
 from mlforge.types import DataType, TypeKind, int64
+from mlforge.types.polars import from_polars
 
 # Above this many codes a row, numbering what occurs is worth its time.
 _SPARSE = 4

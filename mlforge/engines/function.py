@@ -11,6 +11,7 @@ import polars as pl
 from mlforge.definitions.feature import Feature
 from mlforge.engines import frames, scan
 from mlforge.engines.base import SourceFiles
+from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import ColumnNotFound, FunctionFailed, MlforgeError, did_you_mean
 
 # What only a DataFrame, or only a LazyFrame, cannot do shows as one of these.
@@ -34,8 +35,16 @@ def output_of(feature: Feature, files: SourceFiles) -> pl.LazyFrame:
             hint="return a pl.LazyFrame, or any Arrow frame, at the end of the function",
         )
     lazy = output.lazy()
+    lazy = _with_surrogates(feature, lazy, schema_of(feature, files, lazy))
     _check_columns(feature, schema_of(feature, files, lazy))
     return lazy
+
+
+def _with_surrogates(feature: Feature, output: pl.LazyFrame, schema: pl.Schema) -> pl.LazyFrame:
+    """The output with the keys that are made of its columns; one that is there already stays."""
+    made = [surrogate for surrogate in feature.surrogates if surrogate.key not in schema]
+    _refuse_missing(feature, [column for s in made for column in s.columns], schema)
+    return output.with_columns(surrogate_key(*s.columns).alias(s.key) for s in made)
 
 
 def schema_of(feature: Feature, files: SourceFiles, output: pl.LazyFrame) -> pl.Schema:
@@ -83,6 +92,10 @@ def _check_columns(feature: Feature, schema: pl.Schema) -> None:
         *(column for column, _ in feature.validators),
         *feature.tiebreak,
     ]
+    _refuse_missing(feature, declared, schema)
+
+
+def _refuse_missing(feature: Feature, declared: Iterable[str], schema: pl.Schema) -> None:
     missing = [name for name in dict.fromkeys(declared) if name not in schema]
     if missing:
         word = "column" if len(missing) == 1 else "columns"

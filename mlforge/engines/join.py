@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mlforge.arrow import from_arrow
 from mlforge.errors import (
     InvalidSpine,
     InvalidTimes,
@@ -21,6 +20,7 @@ from mlforge.errors import (
 )
 from mlforge.pit import PitRule
 from mlforge.times import Duration, bucket_origin
+from mlforge.types.arrow import from_arrow
 
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]

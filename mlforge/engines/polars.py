@@ -12,7 +12,6 @@ from mlforge.definitions.rolling import Aggregation
 from mlforge.engines.aggregates import arrow_array
 from mlforge.engines.base import Computed, Failure, SourceFiles
 from mlforge.engines.columns import entity_codes, input_of
-from mlforge.engines.dtypes import from_polars, to_polars
 from mlforge.engines.function import collected, output_of, schema_of
 from mlforge.engines.instants import check_type, instants, time_type
 from mlforge.engines.metrics import Input, metric_rows
@@ -24,6 +23,7 @@ from mlforge.ids import parse_name
 from mlforge.schema import Column, Schema
 from mlforge.times import Duration, bucket_origin
 from mlforge.types import int64
+from mlforge.types.polars import from_polars, to_polars
 
 
 class PolarsEngine:
@@ -58,9 +58,9 @@ class PolarsEngine:
 
 def _needed(feature: Feature, schema: Schema) -> list[str]:
     """The columns of the function's output that anything is done with."""
-    if not feature.metrics:
-        return list(schema.names)
     validated = [column for column, _ in feature.validators]
+    if not feature.metrics:
+        return list(dict.fromkeys([*schema.names, *validated]))
     measured = [metric.column for metric in feature.metrics]
     return list(dict.fromkeys([*feature.order, *measured, *validated]))
 
@@ -84,7 +84,9 @@ def _schema(feature: Feature, output: pl.Schema) -> Schema:
 
 
 def _own_columns(feature: Feature, output: pl.Schema) -> list[Column]:
-    names = [name for name in output if name not in feature.order]
+    # A surrogate key stands for the columns that it is made of.
+    keyed = {*feature.order, *(column for made in feature.surrogates for column in made.columns)}
+    names = [name for name in output if name not in keyed]
     return [Column(name, from_polars(output[name], name)) for name in names]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from mlforge.engines.base import SourceFiles
-from mlforge.engines.dtypes import to_polars
 from mlforge.errors import ColumnNotFound, SourceUnreadable, did_you_mean
 from mlforge.types import DataType, TypeKind
+from mlforge.types.polars import to_polars
 
 
 def scan(files: SourceFiles) -> pl.LazyFrame:

@@ -194,6 +194,7 @@ def _manifest(
         previous=current.version if current else None,
         schema=declared.schema,
         entities=declared.entities,
+        surrogates=declared.surrogates,
         interval=declared.interval,
         timezone=None,
         max_age=declared.max_age,

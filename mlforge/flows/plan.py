@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mlforge import versioning
 from mlforge.canonical import Plain, encode
+from mlforge.definitions.code import Code, code_of
 from mlforge.definitions.feature import Feature
-from mlforge.definitions.identity import code_hash, config_hash, validators_text
+from mlforge.definitions.identity import config_hash, validators_text
 from mlforge.engines.base import Engine, SourceFiles
 from mlforge.errors import MlforgeError
 from mlforge.flows.numbers import Numbers
@@ -21,7 +22,6 @@ from mlforge.flows.standing import Standing, standing_of
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import (
     Bump,
-    CodeHash,
     CommitId,
     ConfigHash,
     ContentHash,
@@ -30,13 +30,13 @@ from mlforge.ids import (
 )
 from mlforge.manifest import Manifest, SourceRecord, Validation
 from mlforge.notebook import Shown, Table, shortened
-from mlforge.plugins import package_version
+from mlforge.plugins import import_version
 from mlforge.schema import Schema
 
 # Raised when a rule of docs/semantics.md changes results: everything is computed again.
 SEMANTICS = 1
-# Packages whose version can change what a user's function returns.
-_REACHED = ("polars",)
+# What reads the sources and runs the function, reached by it or not.
+_ALWAYS_REACHED = ("polars",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Ingredients:
     files: SourceFiles
     sources: tuple[SourceRecord, ...]
     config_hash: ConfigHash
-    code_hash: CodeHash
+    code: Code
     recipe: Recipe
 
     @property
@@ -60,11 +60,12 @@ class Ingredients:
         return versioning.Declared(
             schema=schema,
             entities=feature.entities,
+            surrogates=feature.surrogates,
             interval=feature.interval,
             max_age=feature.max_age,
             tiebreak=feature.tiebreak,
             config_hash=self.config_hash,
-            code_hash=self.code_hash,
+            code_hash=self.code.hash,
             sources=self.sources,
             description=feature.description,
             owner=feature.owner,
@@ -101,6 +102,7 @@ class PlannedFeature(Shown):
     change: versioning.Change
     causes: tuple[str, ...]
     error: MlforgeError | None = None
+    unseen: tuple[str, ...] = ()
 
     def _tables(self) -> tuple[Table, ...]:
         return (Table.of_fields(f"PlannedFeature: {self.name}", self.to_dict()),)
@@ -116,6 +118,7 @@ class PlannedFeature(Shown):
             "reason": self.change.reason,
             "details": list(self.change.details),
             "causes": list(self.causes),
+            "unseen": list(self.unseen),
             "error": None if self.error is None else self.error.code,
         }
 
@@ -159,17 +162,18 @@ def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingred
     """Hash what a feature is built from. Raises SourceNotFound."""
     files = find_files(feature.source, project_root, feature.name)
     sources = (record(feature.source, files, digests),)
-    config, code = config_hash(feature), code_hash(feature)
+    config, code = config_hash(feature), code_of(feature.function)
+    packages = {*code.packages, *_ALWAYS_REACHED}
     recipe = Recipe.of(
         encode(
             {
                 "sources": [[source.text, source.digest.hex] for source in sources],
-                "code": code.hex,
+                "code": code.hash.hex,
                 "config": config.hex,
                 "validators": validators_text(feature),
                 "as_of": None,
                 "semantics": SEMANTICS,
-                "packages": {name: package_version(name) for name in _REACHED},
+                "packages": {name: import_version(name) for name in packages},
             }
         )
     )
@@ -230,7 +234,9 @@ def _plan_feature(
     if current is None or standing.newest is None:
         change = versioning.Change(Bump.NONE, "first_build")
         first = versioning.next_version(None, change, numbers.of(feature.name))
-        return PlannedFeature(feature.name, PlanStatus.NEW, None, first, change, ())
+        return PlannedFeature(
+            feature.name, PlanStatus.NEW, None, first, change, (), unseen=ingredients.code.unseen
+        )
     declared = ingredients.declared(schema, None)
     content = recipes.content(ingredients.recipe)
     is_known = any(
@@ -249,7 +255,9 @@ def _plan_feature(
     if change.bump is not Bump.NONE:
         taken = numbers.of(feature.name)
         following = versioning.next_version(standing.newest.version, change, taken)
-    return PlannedFeature(feature.name, status, current.version, following, change, causes)
+    unseen = ingredients.code.unseen
+    head = current.version
+    return PlannedFeature(feature.name, status, head, following, change, causes, unseen=unseen)
 
 
 def _equals(manifest: Manifest, declared: versioning.Declared) -> bool:
@@ -273,7 +281,7 @@ def recompute_causes(ingredients: Ingredients, current: Manifest) -> tuple[str, 
         for source in ingredients.sources
         if before.get(source.text) != source.digest
     ]
-    if current.code_hash != ingredients.code_hash:
+    if current.code_hash != ingredients.code.hash:
         causes.append("code")
     if current.config_hash != ingredients.config_hash:
         causes.append("declaration")

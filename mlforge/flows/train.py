@@ -11,6 +11,7 @@ import polars as pl
 from mlforge.arrow import canonical_table, columns_of
 from mlforge.content import hash_content
 from mlforge.engines.join import Matches, cast_keys, pit_match, spine_instants, take
+from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
@@ -208,7 +209,9 @@ def _join(
 ) -> tuple[pl.DataFrame, Matches]:
     manifest = selected.manifest
     table = read_rows(workspace, selected.resolved, [*manifest.schema.order, *selected.names])
-    left = cast_keys(spine, {key: table[key].dtype for key in manifest.schema.keys})
+    left = cast_keys(
+        _keyed(spine, manifest), {key: table[key].dtype for key in manifest.schema.keys}
+    )
     if instants is not None:
         left = left.with_columns(instants.alias(_TIME))
     spine_time = None if instants is None else _TIME
@@ -216,6 +219,20 @@ def _join(
     return take(
         table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches
     ), matches
+
+
+def _keyed(spine: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
+    """The spine with the keys that are made of its columns, where it has no such key itself."""
+    made = [s for s in manifest.surrogates if s.key not in spine.columns]
+    for surrogate in made:
+        missing = [column for column in surrogate.columns if column not in spine.columns]
+        if missing:
+            raise ColumnNotFound(
+                f"the spine has no column {surrogate.key}, the key of {manifest.name}",
+                cause=f"to make it, {', '.join(missing)} would have to be there",
+                hint=f"add {surrogate.key}, or {' and '.join(surrogate.columns)}, to the spine",
+            )
+    return spine.with_columns(surrogate_key(*s.columns).alias(s.key) for s in made)
 
 
 def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:

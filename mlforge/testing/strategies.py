@@ -178,6 +178,7 @@ def make_feature(
         function=identity,
         keys=tuple(keys),
         entities=(),
+        surrogates=(),
         source=Source("events.parquet"),
         timestamp=timestamp,
         interval=None if interval is None else Duration.parse(interval),

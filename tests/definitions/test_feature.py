@@ -84,8 +84,16 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"source": "a.csv", "entities": [Entity("a b", "u")]}, "cannot be the name of an entity"),
     ({"source": "a.csv", "entities": [Entity("u", 5)]}, "join_key=[5] is not a list of names"),
     (
-        {"source": "a.csv", "entities": [Entity("u", "u", from_columns=["a", "b"])]},
-        "entity u: from_columns= is not built yet",
+        {"source": "a.csv", "entities": [Entity("u", "u", from_columns=[])]},
+        "entity u: from_columns= is empty",
+    ),
+    (
+        {"source": "a.csv", "entities": [Entity("u", "u", from_columns=["a", "a"])]},
+        "entity u: from_columns= names a column twice",
+    ),
+    (
+        {"source": "a.csv", "entities": [Entity("u", "u", from_columns="ab")]},
+        "entity u: from_columns='ab' is not a list of names",
     ),
     ({**PLAIN, "source": ""}, "source"),
     ({**PLAIN, "source": "a.xlsx"}, "source 'a.xlsx': 'xlsx' is not parquet or csv"),

@@ -103,8 +103,8 @@ def test_a_file_that_is_no_parquet_is_the_sources_fault(tmp_path: Path) -> None:
         PolarsEngine().run(declared(timestamp=None), files)
 
 
-def test_types_that_are_not_built_yet_are_named(tmp_path: Path) -> None:
-    for value in (pl.lit(1).cast(pl.Int128), pl.lit([1]), pl.lit(None)):
+def test_types_that_are_not_stored_are_named(tmp_path: Path) -> None:
+    for value in (pl.lit(1).cast(pl.Int128), pl.lit([None]), pl.lit(None)):
         built = declared(lambda df, value=value: df.with_columns(y=value), timestamp=None)
         with pytest.raises(UnsupportedType, match="column y has the type"):
             run(tmp_path, FRAME, built)

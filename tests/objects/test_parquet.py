@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlforge.arrow import canonical_table, columns_of, to_arrow
+from mlforge.arrow import canonical_table, columns_of
 from mlforge.content import hash_content
 from mlforge.errors import MlforgeError, ObjectCorrupt, ObjectNotFound
 from mlforge.ids import ContentHash, ObjectId
@@ -24,6 +24,7 @@ from mlforge.objects.parquet import ROW_GROUP_ROWS, read_frame, write_table
 from mlforge.schema import Schema
 from mlforge.testing.objects import put
 from mlforge.types import DataType
+from mlforge.types.arrow import to_arrow
 
 WHERE = "spend@1.0.0"
 NOON = datetime(2024, 2, 29, 12, 0, 0, 1)

@@ -13,7 +13,7 @@ from mlforge import types
 from mlforge.errors import UnsupportedType
 from mlforge.types import DataType, TypeKind
 
-PLAIN = [DataType(kind) for kind in TypeKind if kind is not TypeKind.DECIMAL]
+PLAIN = [DataType(kind) for kind in TypeKind if kind not in (TypeKind.DECIMAL, *types.NESTED)]
 DECIMALS = st.integers(1, 38).flatmap(
     lambda precision: st.integers(0, precision).map(lambda scale: types.decimal(precision, scale))
 )
