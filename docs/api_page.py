@@ -12,7 +12,7 @@ import mlforge
 from mlforge.flows.explain import explanations
 
 GROUPS = {
-    "Declaring": ("feature", "Entity", "Source", "Rolling", "Definitions"),
+    "Declaring": ("feature", "Entity", "surrogate_key", "Source", "Rolling", "Definitions"),
     "Validators": (
         "not_null",
         "unique",
