@@ -24,6 +24,7 @@ test: $(VENV)/.dev
 nightly: $(VENV)/.dev
 	MLFORGE_SIZE=nightly MLFORGE_SEED=$${MLFORGE_SEED:-$$(date +%Y%m%d)} nice $(BIN)/python -m pytest \
 	  -n 2 --dist worksteal tests/suites tests/engines/test_oracle_parity.py $(ARGS)
+	$(BIN)/python tests/suites/other_versions.py
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -45,6 +46,8 @@ docs: $(VENV)/.docs
 
 docs-reference: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/manifest_schema.py
+	$(BIN)/python docs/types_page.py
 
 ci:
 	bash .ci/run

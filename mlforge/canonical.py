@@ -27,18 +27,14 @@ def encode_lines(value: Mapping[str, Plain]) -> bytes:
 
     Ends with a line feed. Equal values give equal bytes.
     """
-    fields = [f"  {_text(name)}: {_field(value[name])}" for name in sorted(value)]
-    return ("{\n" + ",\n".join(fields) + "\n}\n").encode()
+    fields = [b"  %b: %b" % (encode(name), _field(value[name])) for name in sorted(value)]
+    return b"{\n" + b",\n".join(fields) + b"\n}\n"
 
 
-def _field(value: Plain) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str) and value:
-        return "[\n" + ",\n".join(f"    {_text(item)}" for item in value) + "\n  ]"
-    return _text(value)
-
-
-def _text(value: Plain) -> str:
-    return _ENCODER.encode(value).decode()
+def _field(value: Plain) -> bytes:
+    if isinstance(value, (list, tuple)) and value:
+        return b"[\n    " + b",\n    ".join(map(encode, value)) + b"\n  ]"
+    return encode(value)
 
 
 def decode(data: bytes, form: type[T], *, limit: int = 16 << 20) -> T:

@@ -68,7 +68,8 @@ EDGES: Mapping[str, Sequence[Value]] = {
         *[timedelta(days=365), timedelta(days=-100_000)],
     ],
 }
-_DEEP: Mapping[str, Sequence[Value]] = {
+# What is nested in what is nested.
+DEEP: Mapping[str, Sequence[Value]] = {
     "list[list[float64]]": [[[0.1, None], []], [], [None], [[-0.0], [math.nan, 2.0]]],
     "list[fixed_list[int16,2]]": [[[1, 2], [3, 4]], [], [None, [None, 5]]],
     "fixed_list[list[string],2]": [[["a"], []], [None, ["b", None]], [[], []]],
@@ -98,7 +99,7 @@ _DEEP: Mapping[str, Sequence[Value]] = {
 def generated() -> dict[str, Vector]:
     """Name -> type and values: the edges of each type, its nulls, and what it is nested in."""
     made = {f"{type}: {form}": (type, v) for type, e in EDGES.items() for form, v in _forms(e)}
-    made |= {f"{type}: {form}": (type, v) for type, e in _DEEP.items() for form, v in _forms(e)}
+    made |= {f"{type}: {form}": (type, v) for type, e in DEEP.items() for form, v in _forms(e)}
     made |= {f"{type}: in nests": (type, values) for type, values in _nests()}
     return made
 

@@ -58,7 +58,7 @@ class Metric:
             case Aggregation.SUM | Aggregation.MEAN:
                 return column.is_summable
             case Aggregation.MIN | Aggregation.MAX:
-                return True
+                return column.is_ordered
 
     def output_type(self, column: DataType) -> DataType:
         match self.aggregation:

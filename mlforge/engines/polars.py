@@ -130,7 +130,8 @@ def _computed(feature: Feature, schema: Schema, frame: pl.DataFrame) -> tuple[pa
         dtype = to_polars(schema.type_of(feature.timestamp))
         frame = frame.with_columns(times.cast(dtype).alias(feature.timestamp))
     rows = unique_rows(feature, frame.select(schema.names))
-    return canonical_table(rows.to_arrow()).cast(arrow_schema(schema)), None
+    # Before 2.0 Polars cannot hand out structs in several chunks.
+    return canonical_table(rows.rechunk().to_arrow()).cast(arrow_schema(schema)), None
 
 
 def _rolled(

@@ -70,5 +70,5 @@ def moving_columns(workspace: Workspace, current: Manifest, product: Product) ->
 def _table(workspace: Workspace, parts: Sequence[Part]) -> pa.Table:
     oids = [part.object for part in parts]
     return canonical_table(
-        read_frame(workspace.objects, oids, None, "the rows to compare").to_arrow()
+        read_frame(workspace.objects, oids, None, "the rows to compare").rechunk().to_arrow()
     )

@@ -31,7 +31,7 @@ def recount(workspace: Workspace, manifest: Manifest, oids: Sequence[ObjectId]) 
     label = f"{manifest.name}@{manifest.version}"
     try:
         tables = [
-            canonical_table(read_frame(workspace.objects, [oid], None, label).to_arrow())
+            canonical_table(read_frame(workspace.objects, [oid], None, label).rechunk().to_arrow())
             for oid in oids
         ]
     except MlforgeError as error:

@@ -289,7 +289,7 @@ def _summary(pin: Pin, selected: _Selected, matches: Matches) -> FeatureMatch:
 
 def frame_hash(frame: pl.DataFrame) -> ContentHash:
     """The content hash of a frame in its own row order, over the columns of canonical types."""
-    kept, table = [], frame.to_arrow()
+    kept, table = [], frame.rechunk().to_arrow()
     for name in table.column_names:
         try:
             columns_of(table.select([name]).schema)

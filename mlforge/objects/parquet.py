@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlforge.errors import ObjectCorrupt
+from mlforge.errors import ObjectCorrupt, UnsupportedType
 from mlforge.ids import ObjectId, hash_bytes
 from mlforge.objects.base import ObjectStore
 from mlforge.objects.files import storage_errors
@@ -25,7 +25,21 @@ _MAPPED_FROM_BYTES = 64 << 20
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write canonical Parquet: zstd, fixed row groups, no field metadata. Raises StorageFailed."""
+    """Write canonical Parquet: zstd, fixed row groups, no field metadata. Raises StorageFailed.
+
+    Raises UnsupportedType where this release of pyarrow cannot write a type.
+    """
+    try:
+        _write(table, path)
+    except pa.ArrowNotImplementedError as error:
+        raise UnsupportedType(
+            f"pyarrow {pa.__version__} cannot write these columns",
+            cause=str(error),
+            hint='pip install "pyarrow>=26", which writes fixed lists with nulls',
+        ) from error
+
+
+def _write(table: pa.Table, path: Path) -> None:
     with storage_errors(path):
         pq.write_table(
             table.replace_schema_metadata(None).combine_chunks(),

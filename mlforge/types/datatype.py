@@ -52,6 +52,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WITH_PARAMETERS = (TypeKind.DECIMAL, *NESTED)
 _SIMPLE = {kind.value: kind for kind in TypeKind if kind not in _WITH_PARAMETERS}
+_PLAIN_TEXTS = {kind: text for text, kind in _SIMPLE.items() if kind is not TypeKind.DATETIME}
 
 
 T = TypeVar("T", bound="DataType")
@@ -81,6 +82,8 @@ class DataType:
 
         Raises UnsupportedType.
         """
+        if text in _SIMPLE:
+            return cls(_SIMPLE[text])
         try:
             if len(text) > _MOST_TEXT:
                 raise _NotCanonical
@@ -146,6 +149,10 @@ class DataType:
         return all(mine == theirs or mine.widens_to(theirs) for mine, theirs in pairs)
 
     def __str__(self) -> str:
+        # Manifests ask often: `match` looks each member up.
+        plain = _PLAIN_TEXTS.get(self.kind)
+        if plain is not None:
+            return plain
         match self.kind:
             case TypeKind.DECIMAL:
                 return f"decimal[{self.precision},{self.scale}]"

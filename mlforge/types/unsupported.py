@@ -22,7 +22,7 @@ _WAYS_OUT = {
 def unsupported(name: str, column: str | None) -> UnsupportedType:
     """The error for a type by its foreign name."""
     what = f"column {column} has the type {name}" if column else f"the type {name}"
-    lower = name.lower()
+    lower = name.lower().strip('"')
     way = next((way for start, way in _WAYS_OUT.items() if lower.startswith(start)), None)
     subject = column or "it"
     return UnsupportedType(

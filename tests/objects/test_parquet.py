@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mlforge.arrow import canonical_table, columns_of
 from mlforge.content import hash_content
-from mlforge.errors import MlforgeError, ObjectCorrupt, ObjectNotFound
+from mlforge.errors import MlforgeError, ObjectCorrupt, ObjectNotFound, UnsupportedType
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.objects.base import ObjectStore
 from mlforge.objects.local import LocalObjects
@@ -197,3 +197,15 @@ def test_broken_parquet_under_its_own_name_is_corrupt_or_read(
         read(store, broken)
     except MlforgeError as error:
         assert isinstance(error, ObjectCorrupt)  # noqa: PT017
+
+
+def test_fixed_lists_with_nulls_are_written_or_refused_with_a_word(tmp_path: Path) -> None:
+    """Releases of pyarrow before 26 cannot write them."""
+    table = pa.table({"a": pa.array([[1, 2], None], pa.list_(pa.int64(), 2))})
+    try:
+        write_table(table, tmp_path / "a.parquet")
+    except UnsupportedType as error:
+        assert int(pa.__version__.partition(".")[0]) < 26
+        assert "pyarrow>=26" in str(error.hint)
+    else:
+        assert pl.read_parquet(tmp_path / "a.parquet")["a"].to_list() == [[1, 2], None]
