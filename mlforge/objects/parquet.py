@@ -71,7 +71,8 @@ def _read(path: Path, oid: ObjectId, columns: Sequence[str] | None, where: str) 
     wanted = None if columns is None else list(columns)
     try:
         frame = pl.read_parquet(cast("IO[bytes]", data), columns=wanted)
-    except pl.exceptions.PolarsError as error:
+    # Before 2.0 Polars panics at some broken files, and a panic is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _corrupt(oid, where, str(error)) from error
     return frame if wanted is None else frame.select(wanted)
 
