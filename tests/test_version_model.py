@@ -280,7 +280,7 @@ def manifest_of(facts: Facts) -> Manifest:
         tags=(str(facts.metadata),),
         content_hash=ContentHash(digest(sorted(facts.columns), facts.key, facts.data)),
         config_hash=ConfigHash(digest(facts.config, facts.max_age, facts.key)),
-        code_hash=CodeHash(digest(facts.code, facts.columns)),
+        code_hash=CodeHash(digest(facts.code, sorted(facts.columns))),
     )
 
 
