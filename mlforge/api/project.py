@@ -10,6 +10,8 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -97,11 +99,36 @@ def _import(path: Path) -> Iterator[ModuleType]:
     name = path.stem if path.is_file() else path.name
     sys.path.insert(0, str(path.parent))
     _forget(name)
-    module = importlib.import_module(name)
-    yield module
+    yield _loaded(name, path)
     if path.is_dir():
-        for found in pkgutil.walk_packages(module.__path__, f"{name}."):
+        for found in pkgutil.walk_packages([str(path)], f"{name}."):
             yield importlib.import_module(found.name)
+
+
+def _loaded(name: str, path: Path) -> ModuleType:
+    """This very file or folder as a module: a search by name may find another one first."""
+    if path.is_file():
+        return _executed(spec_from_file_location(name, path))
+    start, places = path / "__init__.py", [str(path)]
+    if start.is_file():
+        return _executed(spec_from_file_location(name, start, submodule_search_locations=places))
+    spec = ModuleSpec(name, None, is_package=True)
+    spec.submodule_search_locations = places
+    module = sys.modules[name] = module_from_spec(spec)
+    return module
+
+
+def _executed(spec: ModuleSpec | None) -> ModuleType:
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(spec.name, None)
+        raise
+    # A module may replace itself.
+    return sys.modules[spec.name]
 
 
 def _forget(name: str) -> None:

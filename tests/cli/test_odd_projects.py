@@ -39,6 +39,18 @@ def test_a_package_within_the_package_is_found(shop: Shop) -> None:
     assert shop.version("user_profile") == "1.0.0"
 
 
+def test_a_folder_is_taken_before_a_module_of_its_name_elsewhere(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shop.root / "features.py").rename(shop.root / "own.py")
+    (shop.root / "features").mkdir()
+    (shop.root / "own.py").rename(shop.root / "features/own.py")
+    (tmp_path / "features.py").write_text("raise SystemExit('another project')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    shop.mlforge("build")
+    assert shop.version("user_spend") == "1.0.0"
+
+
 def test_two_features_of_one_name_are_refused(shop: Shop) -> None:
     shop.edit("def user_profile(", "def user_spend(")
     done = shop.run("plan")
