@@ -143,8 +143,9 @@ class _Builder:
     def _is_known(self, ingredients: Ingredients, current: Manifest) -> bool:
         if not has_objects(self._workspace, current):
             return False
-        known = self._recipes.content(ingredients.recipe)
-        return ingredients.recipe == current.recipe or known == current.content_hash
+        if ingredients.recipe == current.recipe:
+            return True
+        return self._recipes.content(ingredients.recipe) == current.content_hash
 
     def _compute(self, work: _Work, ingredients: Ingredients) -> None:
         flow = load_module("mlforge.flows.compute", None)
@@ -188,7 +189,8 @@ class _Builder:
             if manifest is not None:
                 if content is not None and content == manifest.content_hash:
                     remember(self._workspace, manifest, decision.product.parts)
-                    self._recipes.remember(decision.product.recipe, content)
+                    if decision.product.recipe != manifest.recipe:
+                        self._recipes.remember(decision.product.recipe, content)
                 reconcile_view(self._workspace, manifest)
 
     def outcome(self, work: _Work, decision: Decision | None) -> BuildOutcome:

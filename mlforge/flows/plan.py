@@ -238,10 +238,10 @@ def _plan_feature(
             feature.name, PlanStatus.NEW, None, first, change, (), unseen=ingredients.code.unseen
         )
     declared = ingredients.declared(schema, None)
-    content = recipes.content(ingredients.recipe)
-    is_known = any(
-        m.recipe == ingredients.recipe or m.content_hash == content for m in standing.all
-    )
+    is_known = any(m.recipe == ingredients.recipe for m in standing.all)
+    if not is_known:
+        content = recipes.content(ingredients.recipe)
+        is_known = any(m.content_hash == content for m in standing.all)
     changes = [versioning.compare(manifest, declared) for manifest in standing.compared]
     change = max(changes, key=lambda c: c.bump)
     if any(m.recipe == ingredients.recipe and _equals(m, declared) for m in standing.all):

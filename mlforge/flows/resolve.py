@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -230,13 +231,19 @@ def read_manifest(
         data = workspace.history.read(at, path)
     if data is None:
         raise VersionNotFound(f"{name} has no version {version}{_place(at)}")
-    manifest = Manifest.decode(data, path)
+    manifest = _decoded(data, path)
     if (manifest.name, manifest.version) != (name, version):
         raise ManifestCorrupt(
             f"the manifest {path} is of {manifest.name}@{manifest.version}",
             hint=f"git checkout HEAD -- :/{path}",
         )
     return manifest
+
+
+@lru_cache(maxsize=4096)
+def _decoded(data: bytes, path: str) -> Manifest:
+    """A build reads a manifest when it plans, when it decides and when it tells."""
+    return Manifest.decode(data, path)
 
 
 def version_of(workspace: Workspace, path: str) -> tuple[str, Version] | None:

@@ -285,7 +285,7 @@ def test_pr_branch_builds_1_1_0_and_nightly_main_builds_1_0_1(shop: Shop) -> Non
 def test_library_upgrade(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.mlforge("build")
     before = shop.git("rev-parse", "HEAD")
-    monkeypatch.setattr(plan, "package_version", lambda name: "99.0")
+    monkeypatch.setattr(plan, "import_version", lambda name: "99.0")
     computed = [
         [feature["computed"] for feature in shop.json("build")["features"]] for _ in range(2)
     ]
