@@ -151,7 +151,7 @@ class _Writer:
 
     def class_(self, node: ast.ClassDef) -> None:
         self._each([*node.decorator_list, *node.bases, *node.keywords])
-        names = {name: f"C.{name}" for name in _bound(node.body)}
+        names = {name: f"C.{name}" for name in _bound(_inside(node.body))}
         self._scopes.append(_Scope(names, is_class=True))
         self._write("Class(")
         self.statements(node.body)
@@ -210,18 +210,16 @@ class _Writer:
         return None
 
     def _scope(self, parameters: Sequence[str], body: Sequence[ast.AST]) -> _Scope:
-        outside = {
-            name
-            for node in _inside(body)
-            if isinstance(node, ast.Global | ast.Nonlocal)
-            for name in node.names
-        }
+        inside = tuple(_inside(body))
+        declared = [node for node in inside if isinstance(node, (ast.Global, ast.Nonlocal))]
+        outside = {name for node in declared for name in node.names}
         scope = _Scope({})
-        imported = _imported(body)
+        bound = tuple(_bound(inside))
+        imported = _imported(inside, bound)
         scope.outside = {
-            name for node in _inside(body) if isinstance(node, ast.Global) for name in node.names
+            name for node in declared if isinstance(node, ast.Global) for name in node.names
         }
-        for name in dict.fromkeys((*parameters, *_bound(body))):
+        for name in dict.fromkeys((*parameters, *bound)):
             if name not in outside:
                 scope.names[name] = imported.get(name) or self._local(name)
         return scope
@@ -340,9 +338,11 @@ def _is_text(node: ast.stmt) -> bool:
 
 def _inside(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """Every node of one scope, in source order: an inner scope's node, but not its body."""
-    for node in nodes:
+    waiting = [*nodes][::-1]
+    while waiting:
+        node = waiting.pop()
         yield node
-        yield from _inside(_outer_children(node))
+        waiting += [*_outer_children(node)][::-1]
 
 
 def _outer_children(node: ast.AST) -> Iterable[ast.AST]:
@@ -358,9 +358,9 @@ def _outer_children(node: ast.AST) -> Iterable[ast.AST]:
     return ast.iter_child_nodes(node)
 
 
-def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
-    """The names that a scope binds, in source order."""
-    for node in _inside(nodes):
+def _bound(inside: Iterable[ast.AST]) -> Iterator[str]:
+    """The names that the nodes of a scope bind, in source order."""
+    for node in inside:
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                 yield name
@@ -376,12 +376,12 @@ def _bound(nodes: Iterable[ast.AST]) -> Iterator[str]:
                 pass
 
 
-def _imported(nodes: Iterable[ast.AST]) -> dict[str, str]:
+def _imported(inside: Iterable[ast.AST], bound: Iterable[str]) -> dict[str, str]:
     """What names that are bound by one import alone stand for."""
-    counts = Counter(_bound(nodes))
+    counts = Counter(bound)
     return {
         _bound_by(alias): _origin(node, alias)
-        for node in _inside(nodes)
+        for node in inside
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
         if counts[_bound_by(alias)] == 1

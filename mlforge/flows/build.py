@@ -24,6 +24,7 @@ from mlforge.flows.resolve import missing_here
 from mlforge.flows.sources import DigestCache, record
 from mlforge.flows.standing import standing_of
 from mlforge.flows.workspace import Workspace
+from mlforge.ids import CommitId
 from mlforge.manifest import FILE_NAME, Manifest
 from mlforge.plugins import load_module
 
@@ -90,7 +91,8 @@ def build(
     if not options.is_dry:
         builder.settle(publication)
     by_name = {decision.product.name: decision for decision in publication.decisions}
-    outcomes = [builder.outcome(work, by_name.get(work.feature.name)) for work in works]
+    at = workspace.history.head().commit
+    outcomes = [builder.outcome(work, by_name.get(work.feature.name), at) for work in works]
     is_made = any(outcome.status is BuildStatus.BUILT for outcome in outcomes)
     return BuildReport(
         outcomes,
@@ -189,11 +191,12 @@ class _Builder:
             if manifest is not None:
                 if content is not None and content == manifest.content_hash:
                     remember(self._workspace, manifest, decision.product.parts)
-                    if decision.product.recipe != manifest.recipe:
+                    is_told = decision.product.recipe == manifest.recipe
+                    if decision.product.is_computed or not is_told:
                         self._recipes.remember(decision.product.recipe, content)
                 reconcile_view(self._workspace, manifest)
 
-    def outcome(self, work: _Work, decision: Decision | None) -> BuildOutcome:
+    def outcome(self, work: _Work, decision: Decision | None, at: CommitId | None) -> BuildOutcome:
         if decision is None or work.product is None:
             return _failed(work)
         manifest = decision.manifest or decision.head
@@ -212,7 +215,7 @@ class _Builder:
             is_computed=work.product.is_computed,
             seconds=work.seconds,
             warning=self._warning(decision),
-            remarks=remarks_on(self._workspace, decision, is_dry=self._options.is_dry),
+            remarks=remarks_on(self._workspace, decision, at, is_dry=self._options.is_dry),
         )
 
     def _warning(self, decision: Decision) -> str | None:

@@ -13,10 +13,12 @@ from mlforge.ids import CommitId, SourceDigest, Version
 from mlforge.manifest import Manifest
 
 
-def remarks_on(workspace: Workspace, decision: Decision, *, is_dry: bool) -> tuple[str, ...]:
+def remarks_on(
+    workspace: Workspace, decision: Decision, at: CommitId | None, *, is_dry: bool
+) -> tuple[str, ...]:
     """Of a decision that was carried out, or would be: pins, names and sources.
 
-    Read after the commit, if there is one.
+    `at`: HEAD after it.
     """
     found = [
         _pin_remark(decision, is_dry=is_dry),
@@ -24,7 +26,7 @@ def remarks_on(workspace: Workspace, decision: Decision, *, is_dry: bool) -> tup
         _here_remark(workspace, decision, is_dry=is_dry),
     ]
     if decision.manifest is None and decision.head is not None and not decision.was_pinned:
-        found.append(older_sources(workspace, decision.head, workspace.history.head().commit))
+        found.append(older_sources(workspace, decision.head, at))
     return tuple(remark for remark in found if remark is not None)
 
 

@@ -52,7 +52,9 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _WITH_PARAMETERS = (TypeKind.DECIMAL, *NESTED)
 _SIMPLE = {kind.value: kind for kind in TypeKind if kind not in _WITH_PARAMETERS}
-_PLAIN_TEXTS = {kind: text for text, kind in _SIMPLE.items() if kind is not TypeKind.DATETIME}
+_PLAIN_TEXTS: dict[TypeKind, str] = {
+    kind: text for text, kind in _SIMPLE.items() if kind is not TypeKind.DATETIME
+}
 
 
 T = TypeVar("T", bound="DataType")

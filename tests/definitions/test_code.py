@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import json
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mlforge.definitions.code import Code, code_of
+from mlforge.definitions.syntax import Reference, class_syntax
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "hashes.json"
 
@@ -298,3 +300,9 @@ def test_code_has_one_hash_in_every_process(tmp_path: Path) -> None:
         )
         hashes.add(done.stdout)
     assert len(hashes) == 1
+
+
+def test_names_that_a_class_binds_in_any_statement_are_its_own() -> None:
+    tree = ast.parse("class A:\n    if True:\n        x = 1\n    y = x\n")
+    found = class_syntax([node for node in tree.body if isinstance(node, ast.ClassDef)])
+    assert [part.name for part in found.parts if isinstance(part, Reference)] == []
