@@ -201,11 +201,11 @@ def test_broken_parquet_under_its_own_name_is_corrupt_or_read(
 
 def test_fixed_lists_with_nulls_are_written_or_refused_with_a_word(tmp_path: Path) -> None:
     """Releases of pyarrow before 26 cannot write them."""
-    table = pa.table({"a": pa.array([[1, 2], None], pa.list_(pa.int64(), 2))})
+    table = pa.table({"a": pa.array([[1, 2], None, [3, 4]], pa.list_(pa.int64(), 2))})
     if int(pa.__version__.partition(".")[0]) < 26:
         with pytest.raises(UnsupportedType) as refused:
             write_table(table, tmp_path / "a.parquet")
         assert "pyarrow>=26" in str(refused.value.hint)
     else:
         write_table(table, tmp_path / "a.parquet")
-        assert pl.read_parquet(tmp_path / "a.parquet")["a"].to_list() == [[1, 2], None]
+        assert pl.read_parquet(tmp_path / "a.parquet")["a"].to_list() == [[1, 2], None, [3, 4]]
