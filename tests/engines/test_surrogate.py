@@ -78,13 +78,16 @@ def test_the_width_of_an_integer_does_not_count(dtype: type[pl.DataType]) -> Non
 
 
 def test_the_spelling_of_a_value_does_not_count() -> None:
+    naive = pl.Series([NOON])
+    utc = naive.dt.replace_time_zone("UTC")
+    half = [pl.Series([Decimal("1.5")], dtype=pl.Decimal(p, s)) for p, s in ((9, 1), (38, 9))]
     for one, other in [
         (pl.Series(["x"], dtype=pl.Categorical), pl.Series(["x"])),
         (pl.Series(["x"], dtype=pl.Enum(["y", "x"])), pl.Series(["x"])),
-        (pl.Series([Decimal("1.5")], dtype=pl.Decimal(9, 1)), pl.Series([Decimal("1.50")], dtype=pl.Decimal(38, 9))),
-        (pl.Series([NOON]).dt.cast_time_unit("ns"), pl.Series([NOON]).dt.cast_time_unit("us")),
-        (pl.Series([NOON]).dt.replace_time_zone("UTC").dt.convert_time_zone("Asia/Tokyo"), pl.Series([NOON]).dt.replace_time_zone("UTC")),
-    ]:  # fmt: skip
+        (half[0], half[1]),
+        (naive.dt.cast_time_unit("ns"), naive),
+        (utc.dt.convert_time_zone("Asia/Tokyo"), utc),
+    ]:
         assert keys(a=one) == keys(a=other)
 
 
