@@ -68,22 +68,23 @@ $(BIN)/python:
 
 # A group includes the smaller ones, so a stamp of dev also serves the others.
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
-	@test $(VENV)/.dev -nt pyproject.toml || $(call install,demo)
+	@test $(VENV)/.dev -nt pyproject.toml || $(call told,demo)
 	@touch $@
 
 $(VENV)/.examples: pyproject.toml | $(BIN)/python
-	@test $(VENV)/.dev -nt pyproject.toml || $(call install,examples)
+	@test $(VENV)/.dev -nt pyproject.toml || $(call told,examples)
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python
-	@$(call install,dev)
+	@$(call told,dev)
 	@touch $@
 
 # The site needs its generator only.
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
-	@$(call install,docs)
+	@$(call told,docs)
 	@touch $@
 
+told = { echo "installing into $(VENV): the first time, about a minute" && $(call install,$(1)); }
 project = $(if $(filter dev,$(1)),--editable '.[all]')$(if $(filter demo examples,$(1)),--editable .)
 ifdef UV
 install = $(UV) pip install --quiet --python $(BIN)/python $(project) --group $(1)

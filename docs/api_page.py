@@ -60,6 +60,8 @@ _HEAD = """\
 `import mlforge as mlf` is light: each name is loaded when it is first used, and all are typed.
 The library prints nothing. It logs to the logger `mlforge`: what it did at INFO, what is
 doubtful at WARNING, progress at DEBUG.
+
+`mlf.__version__` is the installed version, as `mlforge --version` prints it.
 """
 _RESULTS = """
 Results are values that cannot be changed. Each has `to_dict()`, which JSON can hold, a short text

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from mlforge.flows.validate import Validated, ValidationReport
     from mlforge.provenance import FeatureMatch, Pin, Provenance
 
+    __version__: str
+
 _HOMES = {
     "mlforge.api.definitions": ("Definitions",),
     "mlforge.api.store": ("FeatureMetadata", "LocalStore"),
@@ -127,6 +129,9 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         if name in ("errors", "types"):
             return importlib.import_module(f"mlforge.{name}")
+        if name == "__version__":
+            installed = importlib.import_module("mlforge.plugins").package_version("mlforge")
+            return installed or "unknown"
         if name not in _HOME_OF:
             raise AttributeError(f"module 'mlforge' has no attribute {name!r}")
         value: object = getattr(importlib.import_module(_HOME_OF[name]), name)

@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mlforge.errors import InvalidConfig, NoProject, ProfileNotFound, did_you_mean
+from mlforge.errors import (
+    InvalidConfig,
+    NoProject,
+    ProfileNotFound,
+    StorageFailed,
+    did_you_mean,
+)
 from mlforge.logger import logger
 from mlforge.settings import (
     ANY,
@@ -72,7 +78,7 @@ def find_config(
     `profile` goes before MLFORGE_PROFILE, a variable before the file, the file before defaults.
     Raises NoProject, InvalidConfig, ProfileNotFound.
     """
-    root = project_root(start) or _bare_root(start)
+    root = project_root(start) or bare_root(start)
     if root is None:
         raise NoProject(
             f"no mlforge project is at or above {start}",
@@ -84,7 +90,7 @@ def find_config(
     return config
 
 
-def _bare_root(start: Path) -> Path | None:
+def bare_root(start: Path) -> Path | None:
     """The nearest folder with definitions, at or above `start` in its git repository."""
     for folder in (start, *start.parents):
         if _definitions_path(folder, DEFAULT_DEFINITIONS) is not None:
@@ -139,8 +145,10 @@ def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
+    except IsADirectoryError as error:
+        raise InvalidConfig(f"{path} is a folder, not a file") from error
     except OSError as error:
-        raise InvalidConfig(f"{path} cannot be read", cause=error.strerror) from error
+        raise StorageFailed(f"{path} cannot be read", cause=error.strerror) from error
     if len(data) > _LARGEST:
         raise InvalidConfig(f"{path} is larger than {_LARGEST:,} bytes")
     return data

@@ -207,6 +207,7 @@ class UnsupportedType(InvalidInput):
     """
 
     code = "MLF0302"
+    column: str | None = None
 
 
 class ColumnNotFound(CheckFailed):
@@ -235,6 +236,7 @@ class InvalidTimes(CheckFailed):
     """
 
     code = "MLF0305"
+    column: str | None = None
 
 
 class SourceChanged(CheckFailed):
@@ -326,6 +328,17 @@ class ProfileCorrupt(Corrupt):
     """
 
     code = "MLF0408"
+
+
+class RowsNotMadeAgain(CheckFailed):
+    """What the definitions and data here give is not the version whose rows were asked for.
+
+    `mlforge build -f NAME@VERSION` makes a version's rows again, compares hashes and never makes
+    a version. It needs the definitions, the data and the packages that the version was built
+    from; the cause says which of them are others here, `mlforge show NAME@VERSION` what they were.
+    """
+
+    code = "MLF0409"
 
 
 # -- 05 join ----------------------------------------------------------------------------------
@@ -498,7 +511,8 @@ class FolderOccupied(Conflict):
     """A new project would have to replace what is in its folder; nothing was written.
 
     Name another folder: `mlforge init shop`. In a git repository `mlforge init` adds its files
-    beside what is there, if none of them is there yet.
+    beside what is there, if none of them is there yet. Inside a project it begins another only
+    if the folder is named: `mlforge init .` does that.
     """
 
     code = "MLF0614"

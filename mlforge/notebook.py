@@ -57,6 +57,10 @@ class Shown(ABC):
         return "".join(html(table) for table in self._tables())
 
 
+def counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def text(table: Table) -> str:
     """Title and aligned columns: at most 20 rows, cells cut at 60 characters, no control codes."""
     header = [table.columns] if table.columns and table.rows else []
@@ -113,9 +117,11 @@ def words(value: Plain) -> str:
 
 def statistics(type: str, column: Mapping[str, Plain]) -> tuple[str, ...]:
     """A column's cells under `STATISTICS`; floats to six digits, which is enough to look at."""
-    is_float = type.startswith("float")
     told = {name: words(column[name]) for name in STATISTICS}
-    floats = {name for name in ("min", "max") if is_float} | {"mean"}
+    if type == "duration":
+        spelled = load_module("mlforge.times", None).spelled
+        told |= {name: spelled(int(told[name])) for name in ("min", "max") if told[name]}
+    floats = {name for name in ("min", "max") if type.startswith("float")} | {"mean"}
     return tuple(_six_digits(text) if name in floats else text for name, text in told.items())
 
 

@@ -19,6 +19,8 @@ _LIMIT = 4 << 20
 class ColumnProfile:
     """One column's statistics. `nans` is None but for floats, `mean` but for what can be summed.
 
+    Of nested values the nulls are counted, and all else is None.
+
     `distinct`, `min`, `max` and `mean` are of the values that are neither null nor NaN; the last
     three are text, since the text of a JSON number is not canonical.
     """
@@ -26,7 +28,7 @@ class ColumnProfile:
     name: str
     nulls: int
     nans: int | None
-    distinct: int
+    distinct: int | None
     min: str | None
     max: str | None
     mean: str | None
@@ -129,7 +131,7 @@ def shortened(text: str) -> str:
 
 def _check(column: ColumnProfile, rows: int) -> None:
     parse_name(column.name)
-    counts = (column.nulls, column.nans or 0, column.distinct)
+    counts = (column.nulls, column.nans or 0, column.distinct or 0)
     if min(counts) < 0 or sum(counts) > rows:
         raise ProfileCorrupt(f"the counts of {column.name} do not fit {rows} rows")
     if column.mean is not None and not _is_float(column.mean):

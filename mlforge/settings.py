@@ -111,7 +111,7 @@ def _mistakes(table: Mapping[str, object], place: Place, form: Place) -> Iterato
         name = ".".join((*form, child))
         setting = next((s for s in SETTINGS if s.name == name), None)
         if name in _LATER:
-            yield Mistake(where, f"{'.'.join(where)} is not built yet")
+            yield Mistake(where, f"{'.'.join(where)} is not supported")
         elif child not in known:
             hint = did_you_mean(key, known - {ANY})
             yield Mistake(where, f"{'.'.join(where)} is not a setting" + _in_brackets(hint))

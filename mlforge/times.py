@@ -48,7 +48,7 @@ class Duration:
             return cls._of(count * (WEEK if unit == "w" else _UNITS[unit]), value)
         if _CALENDAR.match(value):
             raise InvalidDuration(
-                f"{value!r}: calendar units are not built yet",
+                f"{value!r}: calendar units are not supported",
                 hint="use a fixed length, like 4w or 30d",
             )
         raise InvalidDuration(f"{value!r} is not a duration", hint="write 30s, 15m, 1h, 1d or 1w")
@@ -111,3 +111,15 @@ def human_age(microseconds: int) -> str:
         hours, minutes = seconds // 3600, seconds % 3600 // 60
         return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{hours} h"
     return f"{seconds // 86400} d"
+
+
+def spelled(microseconds: int) -> str:
+    """A length of time, exactly, as durations are declared: `3s`, `1h30m`, `-2d`, `0.25s`."""
+    parts, rest = list[str](), abs(microseconds)
+    for unit in "dhm":
+        count, rest = divmod(rest, _UNITS[unit])
+        parts += [f"{count}{unit}"] * bool(count)
+    seconds, fraction = divmod(rest, SECOND)
+    digits = f".{fraction:06}".rstrip("0") if fraction else ""
+    parts += [f"{seconds}{digits}s"] * bool(rest or not parts)
+    return "-" * (microseconds < 0) + "".join(parts)

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from mlforge.cli.app import app
+from tests.contracts import IS_UPDATE, check
 from tests.git_cli import Git
 
 DEFINITIONS = """\
@@ -70,6 +71,8 @@ class Shop:
                 app(list(args))
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 1
+        if "--json" in args and out.getvalue() and not IS_UPDATE:
+            check(out.getvalue())
         return Done(code, out.getvalue(), err.getvalue())
 
     def start(self, *args: str, cwd: Path | None = None) -> subprocess.Popen[str]:

@@ -107,9 +107,9 @@ MISTAKES = {
         1,
         "profiles.default.online is not a setting (there are: offline_store)",
     ),
-    "[profiles.default.online_store]": (1, "profiles.default.online_store is not built yet"),
-    "[git]\nhooks = true": (2, "git.hooks is not built yet"),
-    "[git]\nsign = true": (2, "git.sign is not built yet"),
+    "[profiles.default.online_store]": (1, "profiles.default.online_store is not supported"),
+    "[git]\nhooks = true": (2, "git.hooks is not supported"),
+    "[git]\nsign = true": (2, "git.sign is not supported"),
     "[git]\ncommit = 'yes'": (2, "git.commit: 'yes' is not true or false"),
     "[git]\nrequire_clean = 1": (2, "git.require_clean: 1 is not true or false"),
     f'{STORE_TABLE}paht = "x"': (

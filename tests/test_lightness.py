@@ -118,6 +118,14 @@ def test_a_public_name_comes_from_where_type_checkers_look() -> None:
                 assert getattr(mlforge, alias.name).__module__ == node.module
 
 
+def test_the_version_is_the_installed_packages(tmp_path: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "mlforge", "--version"], capture_output=True, text=True, check=True
+    )
+    assert f"mlforge {mlforge.__version__}\n" == told.stdout
+    assert "importlib.metadata" not in loaded_by("import mlforge")
+
+
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="'mlforge' has no attribute 'nonsense'"):
         mlforge.nonsense  # noqa: B018

@@ -18,6 +18,7 @@ from mlforge.times import (
     from_instant,
     human_age,
     iso,
+    spelled,
     to_instant,
 )
 
@@ -66,7 +67,7 @@ def test_a_timedelta_keeps_its_length(value: timedelta) -> None:
 
 @pytest.mark.parametrize("text", ["1mo", "12mo", "1y", "1q"])
 def test_calendar_units_are_not_built_yet(text: str) -> None:
-    with pytest.raises(InvalidDuration, match="not built yet"):
+    with pytest.raises(InvalidDuration, match="not supported"):
         Duration.parse(text)
 
 
@@ -182,3 +183,18 @@ def test_an_instant_outside_the_calendar_still_has_a_text(instant: int) -> None:
 )
 def test_people_read_an_age_in_its_largest_units(seconds: int, text: str) -> None:
     assert human_age(seconds * SECOND) == text
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "said"),
+    [
+        (0, "0s"),
+        (3000000, "3s"),
+        (-5400000000, "-1h30m"),
+        (250000, "0.25s"),
+        (1, "0.000001s"),
+        (9223372036854775807, "106751991d4h54.775807s"),
+    ],
+)
+def test_a_length_of_time_is_said_as_it_is_declared(microseconds: int, said: str) -> None:
+    assert spelled(microseconds) == said

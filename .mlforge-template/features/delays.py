@@ -16,14 +16,19 @@ delay = mlf.Rolling(["1d", "7d", "30d"], {"arr_delay": ["count", "mean", "max"]}
     interval="1h",
     metrics=[delay],
     validators={"arr_delay": [mlf.not_null()]},
+    description="How late its flights landed",
 )
 def carrier_delays(flights: pl.LazyFrame) -> pl.LazyFrame:
-    """Minutes by which the carrier's flights arrived late."""
     return flights.select("carrier", "arrival", "arr_delay")
 
 
 # If a plane is said to arrive twice at one minute, the later departure counts.
-@mlf.feature(source=arrivals, keys=["tailnum"], timestamp="arrival", tiebreak=["departure"])
+@mlf.feature(
+    source=arrivals,
+    keys=["tailnum"],
+    timestamp="arrival",
+    tiebreak=["departure"],
+    description="How late the plane last landed",
+)
 def tail_last_arrival(flights: pl.LazyFrame) -> pl.LazyFrame:
-    """How late the plane was when it last arrived, and when it had left."""
     return flights.select("tailnum", "arrival", "departure", last_delay="arr_delay")

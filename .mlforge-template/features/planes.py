@@ -5,7 +5,10 @@ import polars as pl
 import mlforge as mlf
 
 
-@mlf.feature(source="data/planes.parquet", keys=["tailnum"])
+@mlf.feature(
+    source="data/planes.parquet",
+    keys=["tailnum"],
+    description="What the registry knows of it",
+)
 def planes(registry: pl.LazyFrame) -> pl.LazyFrame:
-    """When and by whom the plane was built, and how many seats it has."""
     return registry.select("tailnum", "built", "manufacturer", "seats")

@@ -8,6 +8,7 @@ It plays in ./demo-flights, or the given folder: a git repository of its own, ma
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -37,7 +38,26 @@ def main(folder: Path) -> None:
         play(Screen(), steps(folder), ENVIRONMENT)
     except typer.Exit as end:
         raise SystemExit(end.exit_code) from end
-    print(f"\nDone in {time.monotonic() - started:.0f} s. Look around in {folder.name}/")
+    print(f"\nDone in {time.monotonic() - started:.0f} s. The project stays; go on with:")
+    for command in go_on(folder):
+        print(f"  {command}")
+
+
+def go_on(folder: Path) -> Iterator[str]:
+    """What to type next, from the folder where the demo was started."""
+    activate = Path(sys.prefix) / "bin" / "activate"
+    found = shutil.which("mlforge")
+    if activate.is_file() and (found is None or Path(found).parent != activate.parent):
+        yield f"source {shlex.quote(from_here(activate))}"
+    yield f"cd {shlex.quote(from_here(folder))}"
+    yield "mlforge list"
+    yield "mlforge show carrier_delays"
+    yield "mlforge diff carrier_delays@1.1.0 carrier_delays"
+
+
+def from_here(path: Path) -> str:
+    """A path as it is typed: without the current folder."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def remove(folder: Path) -> None:
@@ -58,7 +78,9 @@ def steps(folder: Path) -> Iterator[Step]:
     (folder / "features.py").write_text(definitions, encoding="utf-8")
     for name in (".gitignore", "mlforge.toml"):
         shutil.copy(EXAMPLE / name, folder)
-    yield Say("Three features, in a git repository. The data stays outside it.")
+    yield Say("Three features say what is known, of whom, and from when on (features.py):")
+    yield Show(definitions)
+    yield Say("They go into git. The data stays outside it.")
     yield Run("git add features.py mlforge.toml .gitignore", folder)
     yield Run('git commit --quiet -m "Three features of flights"', folder)
     yield from story(Stage(folder, "features.py"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
@@ -16,7 +16,8 @@ from mlforge.definitions.registry import Declared, Registry
 from mlforge.errors import BuildFailed, InvalidConfig, InvalidDefinitions, InvalidUsage
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
-from mlforge.notebook import Table, html
+from mlforge.manifest import Manifest
+from mlforge.notebook import Table, counted, html
 from mlforge.plugins import ENGINES, check_engine, load_engine, load_module
 from mlforge.settings import DEFAULT_STORE
 
@@ -49,7 +50,7 @@ class Definitions:
         self.name = name
         self.registry = Registry.of(features)
         if default_engine not in ENGINES:
-            raise InvalidDefinitions([f"default_engine={default_engine!r} is not built yet"])
+            raise InvalidDefinitions([f"default_engine={default_engine!r} is not supported"])
         self.default_engine = default_engine
         self._root = project_root(Path.cwd()) or Path.cwd()
         self._has_own_store = offline_store is not None
@@ -82,7 +83,7 @@ class Definitions:
         return LocalStore(self._root / store.path.expanduser(), objects=objects)
 
     def __repr__(self) -> str:
-        return f"<Definitions {self.name}: {len(self.registry.features)} features>"
+        return f"<Definitions {self.name}: {counted(len(self.registry.features), 'feature')}>"
 
     def _repr_html_(self) -> str:
         columns = ("feature", "keys", "timestamp", "source", "description")
@@ -109,22 +110,31 @@ class Definitions:
     ) -> BuildReport:
         """Build features, all unless some are named, and commit what is new.
 
+        `user_spend@1.1.0` among the features: that version's rows are made again if they are not
+        here, and compared by hash; it never makes a version.
         `version`: the number of the one feature that is named. `commit=False`: the files are
         written and not committed. `dry_run`: computed, and nothing written. `force`: computed
         although nothing changed. `message`: the commit's subject. A feature that fails keeps its
         head and stops no other. Order: as declared. `on_event`: called with progress.
 
         Raises BuildFailed, whose `report` this is, unless `on_error="report"`; FeatureNotFound,
-        NothingToBuild, InvalidVersion, NoRepository. Rule: docs/semantics.md#version-numbers.
+        VersionNotFound, NothingToBuild, InvalidVersion, NoRepository.
+        Rule: docs/semantics.md#version-numbers.
         """
         if on_error not in ("raise", "report"):
             raise InvalidUsage(f"on_error={on_error!r} is neither 'raise' nor 'report'")
         if engine is not None:
             check_engine(engine)
+        features, remade = self._asked_for(features)
         chosen = self.registry.select(features, tags)
         if version is not None and len(chosen) > 1:
             raise InvalidUsage(
                 f"a version is for one feature, and {len(chosen)} are chosen", hint="-f NAME"
+            )
+        if remade and (version is not None or accept_nondeterminism):
+            raise InvalidUsage(
+                f"{', '.join(remade)}: rows of a version are made again, and no version is made",
+                hint="leave out --version and --accept-nondeterminism, or the version after @",
             )
         flow = load_module("mlforge.flows.build", None)
         choices = flow.Choices(
@@ -144,6 +154,7 @@ class Definitions:
                 is_dry=dry_run,
                 is_forced=force,
                 requires_clean=self._requires_clean,
+                remade=remade,
             ),
             project_root=self._root,
             now=datetime.now(UTC).astimezone(),
@@ -227,6 +238,18 @@ class Definitions:
             at=at,
         )
         return training
+
+    def _asked_for(
+        self, features: Sequence[str] | None
+    ) -> tuple[Sequence[str] | None, Mapping[str, Manifest]]:
+        """The names, and of each `NAME@VERSION` the version whose rows are asked for."""
+        if features is None or isinstance(features, str) or not any("@" in f for f in features):
+            return features, {}
+        flow = load_module("mlforge.flows.remake", None)
+        found: tuple[list[str], Mapping[str, Manifest]] = flow.asked_for(
+            self._workspace(), features, self.registry.names
+        )
+        return found
 
     def _tagged(self, tags: Sequence[str] | None) -> list[Feature]:
         return [f for f in self.registry if not tags or {*tags} & {*f.tags}]

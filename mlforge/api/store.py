@@ -12,8 +12,8 @@ from mlforge.api.journal import noting
 from mlforge.canonical import Plain
 from mlforge.errors import InvalidUsage
 from mlforge.flows.committed import refuse_edited
-from mlforge.flows.log import Log, log, touched
-from mlforge.flows.origin import UNCOMMITTED
+from mlforge.flows.log import BEFORE_BOUNDARY, Log, log, touched
+from mlforge.flows.origin import UNCOMMITTED, trailers_of
 from mlforge.flows.resolve import Reference, Resolved, resolve, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version, parse_name
@@ -40,9 +40,10 @@ class FeatureMetadata(Shown):
     """A version's manifest, and when git first and last saw it; no row is read for it.
 
     `created_at`, `updated_at`, `commit`: the first commit that holds the version, and the last
-    that touched its files; None while it is uncommitted. `uncommitted`: files of the definitions
-    that differed from the commit when it was built. `note`: what the reference needed.
-    `profile_problem`: why there is no profile. Fields of a manifest: docs/formats.md#manifest.
+    that touched its files; None while it is uncommitted, and where a shallow clone cannot tell,
+    which `is_before_boundary` says. `uncommitted`: files of the definitions that differed from the
+    commit when it was built. `note`: what the reference needed. `profile_problem`: why there is no
+    profile. Fields of a manifest: docs/formats.md#manifest.
     """
 
     manifest: Manifest
@@ -53,6 +54,7 @@ class FeatureMetadata(Shown):
     note: str | None = None
     profile: Profile | None = None
     profile_problem: str | None = None
+    is_before_boundary: bool = False
 
     @property
     def name(self) -> str:
@@ -149,6 +151,13 @@ class FeatureMetadata(Shown):
         """Digest by declared text."""
         return {source.text: str(source.digest) for source in self.manifest.sources}
 
+    @property
+    def place(self) -> str:
+        """The commit in words: its short id, or why there is none."""
+        if self.is_before_boundary:
+            return BEFORE_BOUNDARY
+        return "draft, not committed" if self.commit is None else self.commit.short
+
     def to_dict(self) -> dict[str, Plain]:
         """What `mlforge show --json` prints, but for its `schema`."""
         return {
@@ -156,6 +165,7 @@ class FeatureMetadata(Shown):
             "created_at": None if self.created_at is None else self.created_at.isoformat(),
             "updated_at": None if self.updated_at is None else self.updated_at.isoformat(),
             "commit": None if self.commit is None else self.commit.hex,
+            "before_boundary": self.is_before_boundary,
             "uncommitted": list(self.uncommitted),
             "note": self.note,
             "profile": None if self.profile is None else self.profile.to_dict(),
@@ -174,7 +184,7 @@ class FeatureMetadata(Shown):
             "change": self.change_summary["reason"],
             "content": self.content_hash,
             "created": None if self.created_at is None else f"{self.created_at:%Y-%m-%d %H:%M}",
-            "commit": "draft, in no commit" if self.commit is None else self.commit.short,
+            "commit": self.place,
             "note": self.note,
             "no profile": self.profile_problem,
         }
@@ -381,11 +391,7 @@ def describe(workspace: Workspace, resolved: Resolved) -> FeatureMetadata:
     seen = touched(workspace, manifest.name, manifest.version)
     commit = seen.created_in.id if seen.created_in else None
     message = workspace.history.message(commit) if commit else ""
-    uncommitted = tuple(
-        line.removeprefix(f"{UNCOMMITTED}: ")
-        for line in message.splitlines()
-        if line.startswith(f"{UNCOMMITTED}: ")
-    )
+    uncommitted = trailers_of(message, UNCOMMITTED)
     found: Found = load_module("mlforge.flows.profiles", None).find_profile(
         workspace, manifest, resolved.commit
     )
@@ -398,4 +404,5 @@ def describe(workspace: Workspace, resolved: Resolved) -> FeatureMetadata:
         note=resolved.note,
         profile=found.profile,
         profile_problem=found.problem,
+        is_before_boundary=seen.is_before_boundary,
     )

@@ -28,7 +28,7 @@ class FeatureSpec:
     """A feature asked for with some of its columns, or at a version.
 
     `columns` None: all of them. `version`: a number, a range (`~=1.2`) or a git revision.
-    `on` and `prefix`, which map its keys to other columns of the spine, are not built yet.
+    `on` and `prefix`, which map its keys to other columns of the spine, are not supported.
     """
 
     name: str
@@ -85,7 +85,7 @@ def get_training_data(
     Rows: exactly the spine's, in its order, duplicates kept; the spine's columns, unchanged, then
     those of each feature. A row is null where nothing was known at its time. `timestamp`: the
     spine's column of times, which static features do without. `timezone="UTC"`: what naive times
-    are; other zones, and `ambiguous`, are not built yet. `exact_matches=False`: a feature's row
+    are; other zones, and `ambiguous`, are not supported. `exact_matches=False`: a feature's row
     at just the spine's time is not known yet. `full_names`: columns are `{feature}__{column}`.
     `at`: a commit, tag or branch that pins every feature which is not pinned itself. `on_event`:
     called with progress.
@@ -95,14 +95,16 @@ def get_training_data(
     VersionNotFound, ObjectNotFound, ObjectCorrupt.
     """
     if ambiguous != "raise":
-        raise InvalidUsage("ambiguous= is not built yet: UTC has no ambiguous times")
+        raise InvalidUsage("ambiguous= is not supported: UTC has no ambiguous times")
     if timezone not in (None, "UTC"):
         raise InvalidUsage(
-            f"timezone={timezone!r} is not built yet",
+            f"timezone={timezone!r} is not supported",
             hint='convert the spine\'s times to UTC, or give them their zone; then timezone="UTC"',
         )
-    if not features or isinstance(features, str):
-        raise InvalidUsage("features= is a list with at least one feature")
+    if isinstance(features, str):
+        raise InvalidUsage("features= is a list", hint=f'features=["{features}"]')
+    if not features:
+        raise InvalidUsage("features= is a list with at least one feature", hint='["NAME"]')
     if not isinstance(store, LocalStore):
         raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
     workspace = store.workspace()
@@ -125,7 +127,7 @@ def _wanted(feature: FeatureLike) -> Wanted:
     if isinstance(feature, FeatureSpec):
         if feature.on or feature.prefix:
             raise InvalidUsage(
-                f"{feature.name}: on= and prefix= are not built yet",
+                f"{feature.name}: on= and prefix= are not supported",
                 hint="rename the spine's key columns first",
             )
         name, columns, version = feature.name, feature.columns, feature.version

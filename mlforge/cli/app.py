@@ -36,7 +36,8 @@ from mlforge.cli.render import Screen
 from mlforge.errors import InvalidUsage
 from mlforge.plugins import package_version
 
-# Where the text of every command's help goes on, in the project's documentation.
+# Where every command's help goes on. A wheel has no pages, and no site is known, so the link says
+# whose they are.
 DOCUMENTATION = "docs/reference/cli.md"
 
 app = typer.Typer(
@@ -60,7 +61,7 @@ for _panel, _commands in {
 }.items():
     for _command in _commands:
         _name = _command.__name__.rstrip("_")
-        _more = f"More: {DOCUMENTATION}#mlforge-{_name}"
+        _more = f"More: {DOCUMENTATION}#mlforge-{_name} in mlforge's source"
         app.command(_name, cls=Command, rich_help_panel=_panel, epilog=_more)(_command)
 app.command("inspect", cls=Command, hidden=True)(show.show)
 
@@ -71,7 +72,7 @@ def _print_version(is_wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog=f"More: {DOCUMENTATION}, and COMMAND --help")
+@app.callback(epilog=f"More: COMMAND --help, and {DOCUMENTATION} in mlforge's source")
 def _options(
     context: typer.Context,
     folder: Annotated[

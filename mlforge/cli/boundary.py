@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, redirect_stdout, suppress
@@ -26,11 +29,27 @@ _DISK_HINT = "check free space and permissions, then run the same command again"
 class Formatter(Protocol):
     """What lays out a help text."""
 
+    width: int
+    write_dl: Callable[..., None]
+
     def section(self, name: str) -> AbstractContextManager[None]: ...
-    def write_dl(self, rows: Sequence[tuple[str, str]]) -> None: ...
 
 
-class Command(TyperCommand):
+class Helpful(TyperCommand):
+    """A command whose help says what is typed, and fits a narrow terminal."""
+
+    def collect_usage_pieces(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Brackets around what may be left out, whatever marks this version of Typer makes."""
+        arguments = [p for p in self.params if p.param_type_name == "argument"]
+        typed = [(str(getattr(p, "metavar", None) or p.name).upper(), p) for p in arguments]
+        return ["[OPTIONS]", *(name if p.required else f"[{name}]" for name, p in typed)]
+
+    def format_help(self, ctx: typer.Context, formatter: Formatter) -> None:  # type: ignore[override]
+        _fit(formatter)
+        super().format_help(ctx, formatter)  # type: ignore[arg-type]
+
+
+class Command(Helpful):
     """A command whose data is its own: what user code prints while it runs goes to stderr."""
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
@@ -58,6 +77,10 @@ class Group(TyperGroup):
             screen.error(told)
             raise typer.Exit(told.exit_code) from error
 
+    def format_help(self, ctx: typer.Context, formatter: Formatter) -> None:  # type: ignore[override]
+        _fit(formatter)
+        super().format_help(ctx, formatter)  # type: ignore[arg-type]
+
     def format_commands(self, ctx: typer.Context, formatter: Formatter) -> None:  # type: ignore[override]
         """Commands by task, each line whole: pipes and files get this one."""
         for panel in dict.fromkeys(panel for panel, _, _ in self._shown()):
@@ -71,6 +94,21 @@ class Group(TyperGroup):
             if not command.hidden:
                 panel = getattr(command, "rich_help_panel", None)
                 yield str(panel or "Commands"), name, command.get_short_help_str(limit=200)
+
+
+def _fit(formatter: Formatter) -> None:
+    """Help as wide as the terminal; left alone it takes 50 columns, and 30 for what is typed."""
+    room, most = shutil.get_terminal_size().columns - 2, 30
+    if room < formatter.width:
+        formatter.width, most = room, 12
+    write = formatter.write_dl
+
+    def write_dl(rows: Sequence[tuple[str, str]]) -> None:
+        # An argument's type says nothing that its help does not.
+        named = [(n if n[0] == "-" else n.partition(" <")[0], help) for n, help in rows]
+        write(named, col_max=most)
+
+    formatter.write_dl = write_dl
 
 
 def _ended(run: Callable[[], int | None]) -> int:
@@ -131,4 +169,19 @@ def _refusal(error: Exception) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "mlforge"
     message = (text[:1].lower() + text[1:]).rstrip(".").replace("Value error, ", "")
-    return _told(InvalidUsage(message, hint=f"{path} --help"))
+    more = re.search(r"unexpected extra argument(?:s|\(s\))? \((.+)\)", message)
+    meant = _meant(context, more[1].split()) if context and more else None
+    return _told(InvalidUsage(message, hint=f"{path} {meant or '--help'}"))
+
+
+def _meant(context: typer.Context, words: Sequence[str]) -> str | None:
+    """What a feature, or a version, that was typed as an argument too many stands for."""
+    parameters = {str(parameter.name): parameter for parameter in context.command.params}
+    arguments = [p for p in parameters.values() if p.param_type_name == "argument"]
+    if "features" in parameters and not arguments:
+        return f"-f {shlex.quote(','.join(words))}"
+    feature = context.params.get("feature")
+    takes_reference = getattr(parameters.get("feature"), "metavar", None) == "FEATURE[@REF]"
+    if takes_reference and isinstance(feature, str) and "@" not in feature and len(words) == 1:
+        return shlex.quote(f"{feature}@{words[0]}")
+    return None

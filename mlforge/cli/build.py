@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlforge.cli.confirm import MessageOption, commit_cells, tell_detached
-from mlforge.cli.context import Features, JsonOption, Tags, names, project, screen_of
+from mlforge.cli.context import AnswerOption, Features, Tags, names, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
-from mlforge.cli.text import plural, rows, seconds, shortened, size
+from mlforge.cli.text import Cell, forms, plural, rows, seconds, size
 
 if TYPE_CHECKING:
     from mlforge.flows.report import BuildOutcome, BuildReport
@@ -36,7 +36,7 @@ def build(
         typer.Option("--accept-nondeterminism", help="Make a version of a result that varies"),
     ] = False,
     message: MessageOption = None,
-    json: JsonOption = False,
+    json: AnswerOption = False,
 ) -> None:
     """Compute what changed and commit its versions
 
@@ -56,7 +56,7 @@ def build(
             accept_nondeterminism=accept_nondeterminism,
             message=message,
             on_error="report",
-            on_event=lambda e: progress.say(f"{e.stage} {e.feature}", e.number, e.count),
+            on_event=lambda e: progress.say(str(e), e.number, e.count),
         )
     elapsed = time.perf_counter() - started
     if json:
@@ -74,6 +74,7 @@ def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: 
     built = [report[name] for name in report.built]
     if not built and not report.failed:
         _tell_remarks(screen, report)
+        _tell_remade(screen, report)
         count = plural(len(report), "feature")
         screen.line(f"No change: {count} up to date  ", (seconds(elapsed), "dim"))
         return
@@ -85,31 +86,44 @@ def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: 
         styles={"feature": "bold", "version": "green", "time": "dim"},
     )
     screen.table(table)
-    if report.unchanged:
-        screen.line(f"unchanged: {', '.join(report.unchanged)}")
+    # Of one whose head is pinned, its remark says that it is unchanged, and why.
+    if unchanged := [name for name in report.unchanged if report[name].change == "unchanged"]:
+        screen.line(f"unchanged: {', '.join(unchanged)}")
     _tell_remarks(screen, report)
+    _tell_remade(screen, report)
     if built:
         _tell_commit(screen, report, elapsed, is_committed=is_committed)
 
 
 def _tell_remarks(screen: Screen, report: BuildReport) -> None:
     for outcome in report.values():
+        if outcome.change.endswith("environment_changed"):
+            screen.line(f"{outcome.name}  other values of the same data and code were accepted")
         for remark in outcome.remarks:
             screen.line(f"{outcome.name}  {remark}")
 
 
-def _cells(outcome: BuildOutcome) -> list[str]:
+def _tell_remade(screen: Screen, report: BuildReport) -> None:
+    """Rows that were not in this clone, and are now."""
+    remade = [f"{name} {outcome.remade}" for name, outcome in report.items() if outcome.remade]
+    if remade:
+        word = "would be made again" if report.is_dry else "made again"
+        screen.line(f"rows {word}: {', '.join(remade)}")
+
+
+def _cells(outcome: BuildOutcome) -> list[Cell]:
+    """A terminal that is too narrow loses details first, then what is new, then the time."""
     arrow = f"{outcome.previous} -> {outcome.version}" if outcome.previous else str(outcome.version)
-    details = f", {shortened(outcome.details)}" if outcome.details else ""
+    changes = [", ".join(filter(None, [outcome.change, d])) for d in forms(outcome.details)]
     new = f", {size(outcome.new_bytes) if outcome.new_bytes else 'nothing'} new"
     is_partly_new = outcome.new_bytes != outcome.bytes
     return [
         outcome.name,
         arrow,
-        f"({outcome.change}{details})",
+        tuple(f"({change})" for change in changes),
         rows(outcome.rows),
-        size(outcome.bytes) + (new if is_partly_new else ""),
-        seconds(outcome.seconds),
+        (*[size(outcome.bytes) + (new if is_partly_new else "")] * 3, size(outcome.bytes)),
+        (*[seconds(outcome.seconds)] * 4, ""),
     ]
 
 
@@ -136,8 +150,7 @@ def _tell_problems(screen: Screen, report: BuildReport) -> None:
         if outcome.warning:
             screen.warning(outcome.warning)
         if outcome.excluded and outcome.status == "built":
-            screen.message(
-                f"{outcome.name}: {rows(outcome.excluded)} without a key or time left out"
-            )
+            left_out = f"{rows(outcome.excluded)} without a key or time left out"
+            screen.warning(f"{outcome.name}: {left_out}")
         if outcome.error is not None:
             screen.error(outcome.error)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlforge.cli.text import plural
+from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
     from mlforge.canonical import Plain
@@ -95,8 +96,12 @@ def _rule(record: Record) -> str:
         return ""
     required, actual = text(record, "required"), record["actual"]
     asked = required if required == "none" else f"{required}: {text(record, 'reason')}"
-    raised = "the number went back" if actual is None else f"raised {actual}"
-    return f"{asked}, {raised}" + ("" if record["enough"] or actual is None else ", NOT ENOUGH")
+    if actual is None:
+        return f"{asked}; the number went back"
+    if actual == required:
+        return asked
+    by = "the number is the same" if actual == "none" else f"the number rose by a {actual}"
+    return f"{asked}; {by}" + ("" if record["enough"] else ", NOT ENOUGH")
 
 
 def _rows(before: Record | None, after: Record | None) -> str:
@@ -181,7 +186,9 @@ def _shown(value: str, type: str, is_exact: bool) -> str:
         return json.dumps(cut, ensure_ascii=False)
     try:
         if type.startswith("float"):
-            return value if is_exact else f"{float(value):.6g}"
+            return value if is_exact else f"{float(value):,.6g}"
+        if type == "duration":
+            return str(load_module("mlforge.times", None).spelled(int(value)))
         return f"{int(value):,}" if type.startswith(("int", "uint")) else value[:99]
     except ValueError:
         # A profile is only as true as the commit that it is in.

@@ -8,7 +8,7 @@ import typer
 
 from mlforge.cli import completion
 from mlforge.cli.confirm import DryRunOption
-from mlforge.cli.context import JsonOption, project, screen_of, tell_note
+from mlforge.cli.context import AnswerOption, project, screen_of, tell_note
 from mlforge.cli.render import Format, Screen, Table
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def checkout(
         ),
     ],
     dry_run: DryRunOption = False,
-    json: JsonOption = False,
+    json: AnswerOption = False,
 ) -> None:
     """Make a version head in the work tree; git status shows it, nothing is committed
 
@@ -52,7 +52,7 @@ def _tell(screen: Screen, done: CheckedOut, *, is_dry: bool) -> None:
     else:
         screen.line(f"{name} {version} is head here ({state})")
     if not done.has_rows:
-        screen.message(f"its rows are not in this clone; mlforge build -f {name} makes the head's")
+        screen.message(f"its rows are not in this clone: {done.remedy}")
     if is_dry and done.is_changed:
         screen.next(f"mlforge checkout {name}@{version}")
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.cli.render import Cell, Screen
+from mlforge.cli.render import Piece, Screen
 from mlforge.errors import InvalidUsage
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def confirm(question: str, command: str, *, is_sure: bool, asks: bool) -> None:
         raise typer.Exit(1)
 
 
-def commit_cells(commit: CommitId, branch: str | None) -> tuple[Cell, ...]:
+def commit_cells(commit: CommitId, branch: str | None) -> tuple[Piece, ...]:
     """The end of a line that tells what was committed: which commit, and where."""
     place = f" on {branch}" if branch else " on a detached HEAD"
     return ("commit ", (commit.short, "yellow"), place)

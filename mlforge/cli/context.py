@@ -37,8 +37,13 @@ Tags = Annotated[
     list[str] | None,
     typer.Option("-t", "--tag", "--tags", metavar="TAG", help="Only features with one of these"),
 ]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to answer")]
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", metavar="FORMAT", help=f"How to answer: {', '.join(Format)}"),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Short for --format json")]
+# Of a command that has no other format.
+AnswerOption = Annotated[bool, typer.Option("--json", help="Answer as JSON")]
 
 
 def screen_of(context: typer.Context) -> Screen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -13,7 +12,7 @@ from mlforge.cli import completion
 from mlforge.cli.changes import ColumnWords, FeatureWords, place, unchanged_words, words_of
 from mlforge.cli.context import FormatOption, JsonOption, chosen_format, project, screen_of
 from mlforge.cli.render import Format, Table
-from mlforge.cli.text import plural, safe
+from mlforge.cli.text import code, plural, safe
 
 if TYPE_CHECKING:
     from mlforge.cli.changes import Record
@@ -35,7 +34,7 @@ def diff(
     after: Annotated[
         str | None,
         typer.Argument(
-            metavar="[B]", help="The same, to compare", autocompletion=completion.references
+            metavar="B", help="The same, to compare", autocompletion=completion.references
         ),
     ] = None,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 1 on a difference")] = False,
@@ -54,7 +53,7 @@ def diff(
     record = found.to_dict()
     match chosen_format(format, json):
         case Format.TABLE:
-            for line in table_lines(record):
+            for line in table_lines(record, min(_WIDTH, screen.columns or _WIDTH)):
                 screen.line(line)
         case Format.MARKDOWN:
             for line in markdown_lines(record):
@@ -69,8 +68,8 @@ def diff(
         raise typer.Exit(1)
 
 
-def table_lines(record: Record) -> Iterator[str]:
-    """A diff's JSON for a terminal, 80 columns wide but for names that are longer."""
+def table_lines(record: Record, columns: int = _WIDTH) -> Iterator[str]:
+    """A diff's JSON for a terminal, as wide as that but for names that are longer."""
     features = words_of(record)
     if not features:
         yield f"No difference: {place(record, 'before')} and {place(record, 'after')}"
@@ -79,11 +78,11 @@ def table_lines(record: Record) -> Iterator[str]:
             yield ""
         yield f"{feature.name}  {feature.version}"
         for label, fact in _facts(feature):
-            yield from _wrapped([fact], f"  {label:<9} ", " " * 12)
+            yield from _wrapped([fact], f"  {label:<9} ", " " * 12, columns)
         for column in feature.columns:
             yield f"  {column.sign} {column.name}"
             pieces = [f"{name} {text}" for name, text in column.statistics.items()]
-            yield from _wrapped([column.type, *pieces], " " * 6, " " * 6)
+            yield from _wrapped([column.type, *pieces], " " * 6, " " * 6, columns)
         if feature.unchanged:
             yield f"    {unchanged_words(feature)}"
 
@@ -94,14 +93,14 @@ def _facts(feature: FeatureWords) -> list[tuple[str, str]]:
     return [(label, safe(text).replace("\n", "\\n")) for label, text in facts if text]
 
 
-def _wrapped(pieces: Sequence[str], first: str, others: str) -> list[str]:
+def _wrapped(pieces: Sequence[str], first: str, others: str, columns: int) -> list[str]:
     """Pieces two spaces apart; a line breaks inside one only if it is longer than a line."""
-    room = _WIDTH - len(others)
+    room = columns - len(others)
     safely = [safe(piece) for piece in pieces]
     whole = [p.replace(" ", "\xa0") if len(p) <= room else p for p in safely]
     lines = textwrap.wrap(
         "  ".join(whole),
-        _WIDTH,
+        columns,
         initial_indent=first,
         subsequent_indent=others,
         break_long_words=False,
@@ -155,11 +154,3 @@ def _markdown_cells(column: ColumnWords) -> list[str]:
 def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     for row in (header, ["---"] * len(header), *rows):
         yield "| " + " | ".join(row) + " |"
-
-
-def code(text: str) -> str:
-    """Text that no Markdown can take for anything else: no link, no mention, no end of a cell."""
-    line = safe(text).replace("\n", "\\n").replace("|", "\\|")
-    longest = max((len(run) for run in re.findall("`+", line)), default=0)
-    fence = "`" * (longest + 1)
-    return f"{fence} {line} {fence}" if longest else f"{fence}{line}{fence}"

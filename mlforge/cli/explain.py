@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def explain(
     context: typer.Context,
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="A code, as an error shows it")
+        str | None, typer.Argument(metavar="CODE", help="A code, as an error shows it")
     ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.cli.context import JsonOption, screen_of
+from mlforge.cli.context import AnswerOption, screen_of
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import plural
 from mlforge.plugins import load_module
@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 def init(
     context: typer.Context,
     folder: Annotated[
-        Path, typer.Argument(metavar="[DIR]", help="A new folder, or one in a git repository")
-    ] = Path(),
+        Path | None,
+        typer.Argument(metavar="DIR", help="A new folder, or one in a git repository"),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be written, and write nothing")
     ] = False,
-    json: JsonOption = False,
+    json: AnswerOption = False,
 ) -> None:
     """Begin a project that runs as it is: data, features, a test, a first commit
 
     Example: mlforge init shop
     """
-    screen = screen_of(context)
+    screen, typed = screen_of(context), folder or Path()
     done: Initialized = load_module("mlforge.flows.init", None).init(
-        Path(os.path.abspath(folder)),
+        Path(os.path.abspath(typed)),
         load_module("mlforge.flows.template", None).template(),
+        is_named=folder is not None,
         is_dry=dry_run,
         env=os.environ,
         now=datetime.now(UTC).astimezone(),
@@ -45,7 +47,7 @@ def init(
         record = {**done.to_dict(), "dry_run": dry_run}
         screen.document(Format.JSON, "mlforge.init/v1", record, "files", Table((), ()))
         return
-    _tell(screen, done, folder, is_dry=dry_run)
+    _tell(screen, done, typed, is_dry=dry_run)
 
 
 def _tell(screen: Screen, done: Initialized, folder: Path, *, is_dry: bool) -> None:

@@ -1,23 +1,62 @@
-"""Layout: a table as lines: aligned, or stacked where a terminal is too narrow for that."""
+"""Layout: a table as lines: aligned, shorter, or stacked where a terminal is too narrow."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlforge.cli.text import one_line, width
 
 if TYPE_CHECKING:
     from mlforge.cli.render import Table
+    from mlforge.cli.text import Cell
 
 # Text and its style.
 Styled: TypeAlias = "tuple[str, str]"
 
 
+def laid_out(table: Table, room: int | None) -> Iterator[list[Styled]]:
+    """A row a line, in the longest forms that fit; where even the shortest do not, stacked.
+
+    `room` None: a pipe, which has no end.
+    """
+    full = in_form(table, 0)
+    for form in range(1 + max((_shortest(row) for row in table.rows), default=0)):
+        lines = list(aligned(in_form(table, form)))
+        if room is None or all(_width(line) <= room for line in lines):
+            yield from lines
+            return
+    yield from stacked(full, room or 0)
+
+
+def in_form(table: Table, form: int) -> Table:
+    """Every cell in its n-th form, or its shortest; without columns that no row fills."""
+    rows = [[_form(cell, form) for cell in row] for row in table.rows]
+    filled = [i for i in range(len(table.columns)) if not rows or any(row[i] for row in rows)]
+    return replace(
+        table,
+        columns=[table.columns[i] for i in filled],
+        rows=[[row[i] for i in filled] for row in rows],
+    )
+
+
+def _form(cell: Cell, form: int) -> str:
+    return cell if isinstance(cell, str) else cell[min(form, len(cell) - 1)]
+
+
+def _shortest(row: Sequence[Cell]) -> int:
+    return max(0 if isinstance(cell, str) else len(cell) - 1 for cell in row)
+
+
+def _width(line: Sequence[Styled]) -> int:
+    return width("".join(text for text, _ in line).rstrip())
+
+
 def aligned(table: Table) -> Iterator[list[Styled]]:
     """Columns as wide as their widest cell, two spaces apart."""
-    rows = [[one_line(cell) for cell in row] for row in table.rows]
+    rows = [[one_line(_form(cell, 0)) for cell in row] for row in table.rows]
     headers = [list(table.columns)] if table.has_header else []
     widths = [
         max((width(row[i]) for row in headers + rows), default=0) for i in range(len(table.columns))
@@ -34,7 +73,8 @@ def aligned(table: Table) -> Iterator[list[Styled]]:
 
 def stacked(table: Table, room: int) -> Iterator[list[Styled]]:
     """A row's first cell, and below it the others with their columns' names."""
-    for row in table.rows:
+    for cells in table.rows:
+        row = [_form(cell, 0) for cell in cells]
         yield [(one_line(row[0]), "bold")]
         facts = list[Styled]()
         for name, cell in zip(table.columns[1:], row[1:], strict=True):

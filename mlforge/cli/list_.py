@@ -19,12 +19,12 @@ from mlforge.cli.context import (
     tell_errors,
 )
 from mlforge.cli.render import Format, Screen, Table
-from mlforge.cli.text import rows, size
+from mlforge.cli.text import Cell, cuts, rows, size
 from mlforge.errors import InvalidUsage
 
 if TYPE_CHECKING:
     from mlforge.canonical import Plain
-    from mlforge.flows.overview import Overview
+    from mlforge.flows.overview import FeatureOverview, Overview
 
 
 class What(StrEnum):
@@ -39,11 +39,13 @@ class What(StrEnum):
 
 def list_(
     context: typer.Context,
-    what: Annotated[What, typer.Argument(help="What to list")] = What.FEATURES,
+    what: Annotated[
+        What, typer.Argument(metavar="WHAT", help=f"What to list: {', '.join(What)}")
+    ] = What.FEATURES,
     feature: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FEATURE]",
+            metavar="FEATURE",
             help="For versions: of which feature",
             autocompletion=completion.features,
         ),
@@ -83,13 +85,13 @@ def _features(screen: Screen, format: Format, found: Overview) -> None:
         [
             [
                 o.manifest.name,
-                f"{o.manifest.version} {o.marks}".rstrip(),
+                _marked(o),
                 ", ".join(o.manifest.schema.keys),
                 str(len(o.manifest.schema.values)),
                 rows(o.manifest.rows).split()[0],
                 size(o.manifest.size_bytes),
                 ", ".join(o.manifest.tags),
-                o.manifest.description or "",
+                cuts(o.manifest.description or "", (60, 45, 30, 20, 12)),
             ]
             for o in found.features
         ],
@@ -104,6 +106,12 @@ def _features(screen: Screen, format: Format, found: Overview) -> None:
             screen.line(f"{o.manifest.name}  {o.remark}")
     for broken in found.broken:
         screen.line(f"{broken.name}  broken: {broken.error.code}")
+
+
+def _marked(feature: FeatureOverview) -> Cell:
+    """The version and its marks, which a narrow terminal gets without the newest."""
+    full = f"{feature.manifest.version} {feature.marks}".rstrip()
+    return (*[full] * 3, full.replace(f", {feature.newest} newest", ""))
 
 
 def _grouped(screen: Screen, format: Format, what: What, found: Overview) -> None:

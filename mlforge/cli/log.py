@@ -18,7 +18,7 @@ from mlforge.cli.context import (
     tell_note,
 )
 from mlforge.cli.render import Format, Table
-from mlforge.cli.text import ago, rows, shortened
+from mlforge.cli.text import FIRST_BUILD, Cell, ago, briefly_ago, forms, rows
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
@@ -31,10 +31,12 @@ def log(
     feature: Annotated[
         str | None,
         typer.Argument(
-            metavar="[FEATURE]", help="Of one feature", autocompletion=completion.features
+            metavar="FEATURE", help="Of one feature", autocompletion=completion.features
         ),
     ] = None,
-    limit: Annotated[int | None, typer.Option("-n", min=1, help="At most so many")] = None,
+    limit: Annotated[
+        int | None, typer.Option("-n", metavar="N", min=1, help="At most so many")
+    ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
@@ -45,7 +47,7 @@ def log(
     screen, now = screen_of(context), datetime.now(UTC)
     entries = project().store().log(feature, limit)
     table = Table(
-        ("feature", "version", "bump", "reason", "rows", "commit", "date", "author"),
+        ("feature", "version", "bump", "reason", "details", "rows", "commit", "date", "author"),
         [_cells(entry, now) for entry in entries],
         has_header=False,
         numbers=frozenset({"rows"}),
@@ -64,20 +66,29 @@ def log(
         screen.next("mlforge build")
 
 
-def _cells(entry: LogEntry, now: datetime) -> list[str]:
+def _cells(entry: LogEntry, now: datetime) -> list[Cell]:
+    """A terminal that is too narrow loses names first, then rows, details and authors."""
     manifest, commit = entry.manifest, entry.commit
-    details = shortened(manifest.details)
-    reason = manifest.reason + (f"  {details}" if details else "")
-    if commit is None:
-        commit_cells = ["draft", "not committed", ""]
+    full, brief, count, nothing = forms(manifest.details)
+    details = tuple(
+        "  ".join([form] * bool(form) + ["(not in the tree)"] * (not entry.is_here))
+        for form in (full, brief, *[count] * 3, nothing)
+    )
+    if entry.is_before_boundary:
+        where, date, author = "", (entry.place, "shallow"), ""
+    elif commit is None:
+        where, date, author = entry.place, ("not committed", ""), ""
     else:
-        reason += "" if entry.is_here else "  (not in the tree)"
-        commit_cells = [commit.id.short, ago(commit.time, now), commit.author.name]
+        where, author = entry.place, commit.author.name
+        date = (ago(commit.time, now), briefly_ago(commit.time, now))
     return [
         manifest.name,
         str(manifest.version),
         manifest.bump or "",
-        reason,
-        rows(manifest.rows),
-        *commit_cells,
+        FIRST_BUILD if manifest.reason == "first_build" else manifest.reason,
+        details,
+        (*[rows(manifest.rows)] * 4, ""),
+        where,
+        (*[date[0]] * 3, date[1]),
+        (*[author] * 6, ""),
     ]

@@ -64,7 +64,7 @@ def _cells(head: ConsolidatedHead, now: datetime) -> list[str]:
         str(manifest.version),
         rows(manifest.rows).split()[0],
         manifest.content_hash.short,
-        "draft" if commit is None else commit.id.short,
+        seen.place,
         "" if seen.created_at is None else ago(seen.created_at, now),
         "" if commit is None else commit.author.name,
     ]

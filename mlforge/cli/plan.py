@@ -18,7 +18,7 @@ from mlforge.cli.context import (
     tell_errors,
 )
 from mlforge.cli.render import Format, Table
-from mlforge.cli.text import shortened
+from mlforge.cli.text import Cell, cuts, forms
 
 if TYPE_CHECKING:
     from mlforge.flows.plan import PlannedFeature
@@ -45,9 +45,14 @@ def plan(
         for p in planned:
             for what in p.unseen:
                 screen.line((f"{p.name}  {what}: a change there is not seen", "dim"))
+            for remark in p.remarks:
+                screen.line(f"{p.name}  {remark}")
+    for p in planned:
+        if p.warning is not None:
+            screen.warning(p.warning)
     if failed := tell_errors(screen, [p.error for p in planned if p.error is not None]):
         raise typer.Exit(failed)
-    if any(p.status not in ("unchanged", "retired") for p in planned):
+    if any(p.remakes or p.status not in ("unchanged", "retired") for p in planned):
         screen.next("mlforge build")
     for p in planned:
         if p.status == "retired":
@@ -57,22 +62,34 @@ def plan(
 def _versions(planned: PlannedFeature) -> str:
     if planned.head is None:
         return str(planned.next or "-")
-    return f"{planned.head} -> {planned.next}" if planned.next else str(planned.head)
+    if planned.next is not None:
+        return f"{planned.head} -> {planned.next}"
+    return f"{planned.head}{' pinned' * planned.is_pinned}"
 
 
-def _change(planned: PlannedFeature) -> str:
+def _change(planned: PlannedFeature) -> Cell:
+    if planned.restored is not None and planned.restored == planned.next:
+        return "restored"
     match planned.status:
         case "new":
             return "first build"
+        case "unchanged":
+            is_other = planned.equals not in (None, planned.head)
+            return f"unchanged{f': equals {planned.equals}' * is_other}"
         case "changed":
-            change = planned.change
-            details = f" ({shortened(change.details)})" if change.details else ""
-            return f"{change.bump.word}: {change.reason}{details}"
+            change, against = planned.change, planned.against
+            measured = "" if against is None else f" against {against}"
+            told = f"{change.bump.word}{measured}: {change.reason}"
+            return tuple(f"{told} ({form})" if form else told for form in forms(change.details))
         case "unknown":
-            return "changed: " + ", ".join(planned.causes)
+            return cuts("changed: " + ", ".join(planned.causes), (50, 40, 30))
         case status:
             return str(status)
 
 
-def _data(planned: PlannedFeature) -> str:
-    return "data: unknown until built" if planned.status in ("changed", "unknown") else ""
+def _data(planned: PlannedFeature) -> Cell:
+    if planned.remakes is not None:
+        return (f"rows of {planned.remakes} are not here", "rows: not here")
+    if planned.status not in ("changed", "unknown"):
+        return ""
+    return (*["data: unknown until built"] * 2, "data: unknown")

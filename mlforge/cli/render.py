@@ -9,14 +9,16 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from io import StringIO
 from typing import IO, TYPE_CHECKING, TypeAlias, cast
 
-from mlforge.cli.layout import aligned, stacked
-from mlforge.cli.text import one_line, safe, width
+from mlforge.cli.layout import laid_out
+from mlforge.cli.streams import forget
+from mlforge.cli.text import Cell, markdown, safe
 from mlforge.errors import MlforgeError, StorageFailed, redacted
 from mlforge.plugins import load_module
 
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     from mlforge.cli.terminal import Terminal
 
 # Text, or text with a style.
-Cell: TypeAlias = "tuple[str, str] | str"
+Piece: TypeAlias = "tuple[str, str] | str"
+# Whether a command names the one worth typing next: a story has its own.
+NAMES_NEXT: ContextVar[bool] = ContextVar("NAMES_NEXT", default=True)
 
 
 class Format(StrEnum):
@@ -40,10 +44,10 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows for people. Columns named in `numbers` are right-aligned."""
+    """Rows for people. Columns named in `numbers` are right-aligned; what is empty is left out."""
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    rows: Sequence[Sequence[Cell]]
     numbers: frozenset[str] = frozenset()
     has_header: bool = True
     styles: Mapping[str, str] = field(default_factory=dict)
@@ -67,24 +71,29 @@ class Screen:
         self._out = _Stream(sys.stdout)
         self._err = _Stream(sys.stderr)
 
-    def line(self, *cells: Cell) -> None:
+    def line(self, *cells: Piece) -> None:
         """A line of data; a cell may be (text, style)."""
         if not self.is_quiet:
             self._out.print(cells)
+
+    @property
+    def columns(self) -> int | None:
+        """How wide the terminal is that data goes to; None: it goes to a pipe."""
+        return self._out.columns
 
     @property
     def stdout(self) -> IO[str]:
         """For a program that is to write there itself."""
         return self._out.file
 
-    def message(self, *cells: Cell) -> None:
+    def message(self, *cells: Piece) -> None:
         """A line for people, on stderr."""
         if not self.is_quiet:
             self._err.print(cells)
 
     def next(self, command: str) -> None:
         """The next command worth typing; a terminal is where people look for it."""
-        if self._err.is_terminal and self._out.is_terminal:
+        if NAMES_NEXT.get() and self._err.is_terminal and self._out.is_terminal:
             self.message(("next: ", "dim"), command)
 
     def warning(self, text: str) -> None:
@@ -93,11 +102,10 @@ class Screen:
     def table(self, table: Table) -> None:
         """Aligned columns, two spaces apart; no box, no cut. Data: -q does not silence it.
 
-        A terminal that is too narrow gets each row as a heading with its facts below.
+        A terminal that is too narrow gets shorter cells, or each row as a heading with its facts
+        below.
         """
-        rows, room = list(aligned(table)), self._out.columns
-        needed = sum(width(text) for text, _ in rows[0]) - 2 if rows else 0
-        for cells in rows if room is None or needed <= room else stacked(table, room):
+        for cells in laid_out(table, self._out.columns):
             self._out.print(cells)
 
     def document(
@@ -108,11 +116,12 @@ class Screen:
             case Format.TABLE:
                 self.table(table)
             case Format.JSON:
-                self._out.write(_json({"schema": schema, **record}) + "\n")
+                self._out.data(_json({"schema": schema, **record}) + "\n", _json_escape)
             case Format.JSONL:
-                self._out.write("".join(_json(item) + "\n" for item in _items(record, items)))
+                lines = "".join(_json(item) + "\n" for item in _items(record, items))
+                self._out.data(lines, _json_escape)
             case Format.CSV:
-                self._out.write(_csv(_flat(record, items)))
+                self._out.data(_csv(_flat(record, items)), safe)
             case Format.MARKDOWN:
                 self._out.write(_markdown(_flat(record, items)))
 
@@ -134,7 +143,12 @@ class Screen:
     def ask(self, question: str) -> bool:
         """Whether the answer is yes. No answer, as after Ctrl-D, is no."""
         self._err.write(f"{safe(question)} [y/N] ")
-        answer = sys.stdin.readline()
+        try:
+            answer = sys.stdin.readline()
+        except KeyboardInterrupt:
+            # What is said of it begins a line.
+            self._err.write("\n")
+            raise
         if not answer.endswith("\n"):
             self._err.write("\n")
         return answer.strip().lower() in ("y", "yes")
@@ -152,8 +166,9 @@ class Screen:
     def progress(self) -> Iterator[Progress]:
         """A line on the terminal that says what is being done, gone afterwards."""
         # FORCE_COLOR makes a pipe colourful; a spinner is for eyes alone.
+        # What is done is logged, too, so -v needs no line of its own.
         if self.is_verbose or not (self._shows_progress and self._err.is_watched):
-            yield Progress(self._note if self.is_verbose else None)
+            yield Progress(None)
             return
         with self._err.terminal.status() as update:
             yield Progress(update)
@@ -186,7 +201,7 @@ class _Stream:
         module = load_module("mlforge.cli.terminal", None)
         return cast("Terminal", module.Terminal(self._file))
 
-    def print(self, cells: Sequence[Cell]) -> None:
+    def print(self, cells: Sequence[Piece]) -> None:
         """One line, without the spaces at its end."""
         styled = [cell if isinstance(cell, tuple) else (cell, "") for cell in cells]
         safely = [(safe(words), style) for words, style in styled]
@@ -194,6 +209,12 @@ class _Stream:
             self.write("".join(words for words, _ in safely).rstrip() + "\n")
         else:
             self.terminal.print(safely)
+
+    def data(self, text: str, escape: Callable[[str], str]) -> None:
+        """Exactly this text, for a program; a terminal is given no control character."""
+        if self._file.isatty():
+            text = "".join(c if c.isprintable() or c == "\n" else escape(c) for c in text)
+        self.write(text)
 
     @property
     def file(self) -> IO[str]:
@@ -207,6 +228,7 @@ class _Stream:
         except BrokenPipeError:
             raise
         except OSError as error:
+            forget(self._file)
             place = "standard error" if self._file is sys.stderr else "standard output"
             raise StorageFailed(f"{place}: {error.strerror}", hint="df -h") from error
 
@@ -264,6 +286,12 @@ def _json(value: Plain) -> str:
     return cast("bytes", load_module("mlforge.canonical", None).encode(value)).decode()
 
 
+def _json_escape(character: str) -> str:
+    """JSON of its own: what a program reads from the terminal's text is the same."""
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[i : i + 4]}" for i in range(0, len(units), 4))
+
+
 def _csv(rows: Sequence[Sequence[str]]) -> str:
     if not rows[0]:
         return ""
@@ -277,6 +305,6 @@ def _markdown(rows: Sequence[Sequence[str]]) -> str:
         return ""
     rule = ["---"] * len(rows[0])
     return "".join(
-        "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in row) + " |\n"
+        "| " + " | ".join(markdown(cell) for cell in row) + " |\n"
         for row in [rows[0], rule, *rows[1:]]
     )

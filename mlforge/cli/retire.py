@@ -13,7 +13,7 @@ from mlforge.cli.confirm import (
     confirm,
     tell_detached,
 )
-from mlforge.cli.context import FeatureArgument, JsonOption, project, screen_of
+from mlforge.cli.context import AnswerOption, FeatureArgument, project, screen_of
 from mlforge.cli.render import Format, Table
 from mlforge.cli.text import plural
 
@@ -25,7 +25,7 @@ def retire(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     no_input: NoInputOption = False,
-    json: JsonOption = False,
+    json: AnswerOption = False,
 ) -> None:
     """Remove a feature from the tree in a new commit; its history stays readable
 
@@ -50,6 +50,7 @@ def retire(
     else:
         screen.line(f"{feature} retired in ", *commit_cells(done.commit, done.branch))
         last = f"{feature}@{done.parent.short}"
-        screen.line(f"its {count}: {last}")
+        verb = "is" if len(done.versions) == 1 else "are"
+        screen.line(f"its {count} {verb} still readable, as {last}")
         tell_detached(screen, done.branch)
         screen.next(f"mlforge show {last}")

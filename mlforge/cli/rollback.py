@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +17,9 @@ from mlforge.cli.confirm import (
     confirm,
     tell_detached,
 )
-from mlforge.cli.context import FeatureArgument, JsonOption, project, screen_of, tell_note
+from mlforge.cli.context import AnswerOption, FeatureArgument, project, screen_of, tell_note
 from mlforge.cli.render import Format, Screen, Table
+from mlforge.errors import InvalidUsage
 
 if TYPE_CHECKING:
     from mlforge.flows.rollback import RolledBack
@@ -29,7 +31,7 @@ def rollback(
     version: Annotated[
         str | None,
         typer.Argument(
-            metavar="[VERSION]",
+            metavar="VERSION",
             help="Else the one that the head replaced",
             autocompletion=completion.versions,
         ),
@@ -38,12 +40,13 @@ def rollback(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     no_input: NoInputOption = False,
-    json: JsonOption = False,
+    json: AnswerOption = False,
 ) -> None:
     """Make an earlier version head in a new commit
 
     Example: mlforge rollback user_spend 1.0.0 --yes
     """
+    feature, version = _split(feature, version)
     screen, store = screen_of(context), project().store()
     done = store.rollback(feature, to=version, dry_run=True)
     name, to = done.manifest.name, str(done.manifest.version)
@@ -58,6 +61,19 @@ def rollback(
     else:
         _tell(screen, done)
     tell_note(screen, done.note)
+
+
+def _split(feature: str, version: str | None) -> tuple[str, str | None]:
+    """`user_spend@1.0.0` is typed elsewhere, so it is understood here, too. Raises InvalidUsage."""
+    name, at, wanted = feature.partition("@")
+    if not at or not wanted:
+        return feature, version
+    if version is not None:
+        raise InvalidUsage(
+            f"two versions of {name}: {wanted} and {version}",
+            hint=f"mlforge rollback {shlex.quote(name)} {shlex.quote(version)}",
+        )
+    return name, wanted
 
 
 def _tell(screen: Screen, done: RolledBack) -> None:

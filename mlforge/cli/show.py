@@ -17,7 +17,7 @@ from mlforge.cli.context import (
     tell_note,
 )
 from mlforge.cli.render import Format, Table
-from mlforge.cli.text import plural, rows, size
+from mlforge.cli.text import FIRST_BUILD, plural, rows, size
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
@@ -77,19 +77,19 @@ def _role(metadata: FeatureMetadata, column: str) -> str:
 def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
     manifest = metadata.manifest
     bump = f"{manifest.bump}: " if manifest.bump else ""
+    reason = FIRST_BUILD if manifest.reason == "first_build" else manifest.reason
     details = f" ({', '.join(manifest.details)})" if manifest.details else ""
     iso = load_module("mlforge.times", None).iso
     sources = [f"{source.text} {source.digest.short}" for source in manifest.sources]
-    commit = metadata.commit.short if metadata.commit else "draft, not committed"
     created = f" {metadata.created_at.isoformat()}" if metadata.created_at else ""
     return [
         ("feature", f"{manifest.name} {manifest.version}"),
         ("description", manifest.description or ""),
         ("owner", manifest.owner or ""),
         ("tags", ", ".join(manifest.tags)),
-        ("change", f"{bump}{manifest.reason}{details}"),
+        ("change", f"{bump}{reason}{details}"),
         ("previous", str(manifest.previous or "")),
-        ("commit", commit + created),
+        ("commit", metadata.place + created),
         ("uncommitted", ", ".join(f"{path} differed from it" for path in metadata.uncommitted)),
         (
             "rows",
@@ -103,7 +103,7 @@ def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
         ),
         ("interval", str(manifest.interval or "")),
         ("max age", str(manifest.max_age or "")),
-        ("horizon", iso(manifest.horizon) if manifest.horizon is not None else ""),
+        ("data until", iso(manifest.horizon) if manifest.horizon is not None else ""),
         ("sources", ", ".join(sources)),
         ("validators", ", ".join(f"{v.column} {v.rule}" for v in manifest.validators)),
         ("content", str(manifest.content_hash)),

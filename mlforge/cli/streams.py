@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from io import TextIOWrapper
+from typing import IO
 
 
 def prepare() -> None:
@@ -44,9 +45,14 @@ def flush() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        # Else the interpreter tries again at its end, and tells of it in its own words.
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.close(nowhere)
+        forget(sys.stdout)
         raise
+
+
+def forget(stream: IO[str]) -> None:
+    """What could not be written leads nowhere; else it is tried, and told of, again at the end."""
+    # A stream that is no file keeps nothing.
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlforge.cli.context import Features, JsonOption, names, project, screen_of
+from mlforge.cli.context import AnswerOption, Features, names, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import percent, rows, seconds
 from mlforge.errors import InvalidUsage
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 
 def train(
     context: typer.Context,
-    spine: Annotated[Path, typer.Argument(help="A parquet or csv file with keys and times")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="A .parquet or .csv file")],
+    spine: Annotated[
+        Path,
+        typer.Argument(metavar="SPINE", help="A parquet or csv file with keys and times"),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="A .parquet or .csv file")
+    ],
     features: Features = None,
     timestamp: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="The spine's time column")
@@ -37,7 +42,7 @@ def train(
         bool, typer.Option("--full-names", help="Name columns FEATURE__COLUMN")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Join, and write nothing")] = False,
-    json: JsonOption = False,
+    json: AnswerOption = False,
 ) -> None:
     """Join features to a spine, each row as it was known at its time
 
@@ -59,7 +64,7 @@ def train(
             timezone=timezone,
             full_names=full_names,
             at=at,
-            on_event=lambda e: progress.say(f"joining {e.feature}", e.number, e.count),
+            on_event=lambda e: progress.say(str(e), e.number, e.count),
         )
         if not dry_run:
             progress.say(f"writing {output}", 1, 1)
@@ -86,7 +91,7 @@ def _tell(screen: Screen, provenance: Provenance, output: Path | None, elapsed: 
     for match in provenance.features:
         if match.past_horizon:
             verb = "lies" if match.past_horizon == 1 else "lie"
-            late = f"{rows(match.past_horizon)} {verb} after the horizon of {match.pin.reference}"
+            late = f"{rows(match.past_horizon)} {verb} after the last data of {match.pin.reference}"
             screen.line(f"{late} (by {human_age(match.furthest)} at most)")
     place = output or "nothing was written"
     screen.line(f"{place}  content ", (provenance.content_hash.short, "yellow"))

@@ -35,7 +35,7 @@ def verify(
         report = (
             project()
             .store()
-            .verify(quick=quick, on_event=lambda e: progress.say(e.stage, e.number, e.count))
+            .verify(quick=quick, on_event=lambda e: progress.say(str(e), e.number, e.count))
         )
     table = Table(("feature", "version", "problem"), [_cells(p) for p in report.problems])
     if chosen is not Format.TABLE or report.problems:
@@ -64,7 +64,7 @@ def _tell(screen: Screen, report: VerifyReport, elapsed: float) -> None:
     screen.line(f"{result}: {', '.join(looked)}  ", (seconds(elapsed), "dim"))
     leftovers = report.leftovers
     for count, noun in (
-        (report.unreferenced, "object that no version here names"),
+        (report.unreferenced, "object that no version here names: harmless"),
         (leftovers.temporaries, "file that a dead process left half-written"),
         (leftovers.leases, "lease of a dead process, now cleaned up"),
     ):

@@ -139,7 +139,7 @@ def feature(
     is kept. `validators`: by column, run on what the function returns; one that fails stops the
     feature. `renamed_from`: the name whose versions it continues.
 
-    `created`, `ambiguous`, a `timezone` but UTC and an `engine` but Polars are not built yet.
+    `created`, `ambiguous`, a `timezone` but UTC and an `engine` but Polars are not supported.
     Rules: docs/semantics.md#rolling-windows, docs/semantics.md#features-without-metrics.
     """
     not_yet = {
@@ -191,7 +191,7 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
     options, problems = declaration.options, list[str]()
     file, line = declaration.place
     _parse_name(declaration.name, "name of a feature", problems)
-    problems += [f"{name}= is not built yet" for name in options.not_yet]
+    problems += [f"{name}= is not supported" for name in options.not_yet]
     entities = _parse_entities(options, problems)
     keys = _parse_keys(options, entities, problems)
     source = options.source if isinstance(options.source, Source) else Source(options.source)

@@ -9,8 +9,15 @@ from mlforge.ids import ConfigHash
 
 def config_hash(feature: Feature) -> ConfigHash:
     """Of everything declared that changes results or how they are read."""
+    # With their columns' names, which carry the feature's: a renamed feature gives other columns.
     metrics: list[Plain] = [
-        [metric.column, metric.aggregation.value, str(metric.window)] for metric in feature.metrics
+        [
+            metric.output_name(feature.name, feature.interval) if feature.interval else "",
+            metric.column,
+            metric.aggregation.value,
+            str(metric.window),
+        ]
+        for metric in feature.metrics
     ]
     schema = {name: str(type) for name, type in (feature.source.schema or {}).items()}
     return ConfigHash.of(

@@ -125,7 +125,7 @@ def _aggregations(rolling: Rolling, problems: list[str]) -> Iterator[tuple[str, 
             continue
         for name in [names] if isinstance(names, str) else names:
             if name in NOT_YET:
-                problems.append(f"metrics: {name} of {column} is not built yet")
+                problems.append(f"metrics: {name} of {column} is not supported")
             elif name not in Aggregation.__members__.values():
                 known = ", ".join(Aggregation)
                 problems.append(f"metrics: {name!r} of {column} is not an aggregation ({known})")

@@ -53,7 +53,7 @@ class Source:
         if not str(self.path):
             return ["the source has no path"]
         if "://" in str(self.path):
-            return [f"source {self.text!r}: URLs are not built yet"]
+            return [f"source {self.text!r}: URLs are not supported"]
         if self.file_format not in FORMATS:
             known = " or ".join(FORMATS)
             return [f"source {self.text!r}: {self.file_format or 'no format'!r} is not {known}"]

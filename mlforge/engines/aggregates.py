@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +26,8 @@ from mlforge.engines.windows import window_extremes, window_sums
 from mlforge.errors import SumOverflow
 from mlforge.types import DataType, TypeKind, decimal, float64, int64
 from mlforge.types.arrow import to_arrow
+
+_EXACT = Context(prec=100)
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,11 @@ class Window:
         is_exact &= (unscaled >= -(1 << 53)) & (unscaled <= 1 << 53)
         sums = unscaled.astype(np.float64) / float(one)
         for row in np.flatnonzero(~is_exact | (self.type.scale > 22)):
-            sums[row] = self._big_sum(int(row)) / one
+            sums[row] = self.exact_sum(int(row)) / one
         return sums
 
-    def _big_sum(self, row: int) -> int:
+    def exact_sum(self, row: int) -> int:
+        """In units of the last digit, of any size."""
         assert self.state.grid is not None
         width = self.state.grid.width
         return sum(int(limb[row]) << width * index for index, limb in enumerate(self.limbs))
@@ -104,11 +108,11 @@ def _sums(window: Window) -> pa.Array:
     known = window.counts > 0
     if window.type.kind is TypeKind.DECIMAL:
         words, exceeds = to_int128(window.limbs, window.state.grid)
-        _check_fits(exceeds | _exceeds_38_digits(words), "decimal(38): it has more than 38 digits")
+        _check_fits(window, exceeds | _exceeds_38_digits(words), "decimal(38)")
         pairs = np.stack([words.low.view(np.int64), words.high], axis=1)
         return arrow_array(pairs, known, decimal(38, window.type.scale))
     sums, exceeds = to_int64(window.limbs, window.state.grid)
-    _check_fits(exceeds, "int64")
+    _check_fits(window, exceeds, "int64")
     return arrow_array(sums, known, int64())
 
 
@@ -133,10 +137,12 @@ def _is_at_least(words: Words, bound: int) -> Flags:
     return at_least
 
 
-def _check_fits(exceeds: Flags, what: str) -> None:
+def _check_fits(window: Window, exceeds: Flags, what: str) -> None:
     if exceeds.any():
+        found = Decimal(window.exact_sum(int(np.flatnonzero(exceeds)[0])))
         raise SumOverflow(
             f"does not fit {what}",
+            cause=f"the first one that does not is {found.scaleb(-window.type.scale, _EXACT):f}",
             hint="cast the column to Float64 in the function, or sum over a shorter window",
         )
 

@@ -12,7 +12,14 @@ from mlforge.definitions.feature import Feature
 from mlforge.engines import frames, scan
 from mlforge.engines.base import SourceFiles
 from mlforge.engines.surrogate import surrogate_key
-from mlforge.errors import ColumnNotFound, FunctionFailed, MlforgeError, did_you_mean
+from mlforge.engines.told import told
+from mlforge.errors import (
+    ColumnNotFound,
+    FunctionFailed,
+    MlforgeError,
+    SourceUnreadable,
+    did_you_mean,
+)
 
 # What only a DataFrame, or only a LazyFrame, cannot do shows as one of these.
 _WRONG_FRAME = (AttributeError, TypeError)
@@ -23,8 +30,9 @@ def output_of(feature: Feature, files: SourceFiles) -> pl.LazyFrame:
 
     Raises FunctionFailed, SourceUnreadable, and ColumnNotFound where a declared column is missing.
     """
-    source = scan.scan(files)
-    with failures(feature, files):
+    with _reading(feature):
+        source = scan.scan(files)
+    with told(feature), failures(feature, files):
         output = _called(feature, source)
         if not isinstance(output, pl.LazyFrame | pl.DataFrame) and frames.speaks_arrow(output):
             output = frames.collected(output)
@@ -69,12 +77,23 @@ def failures(feature: Feature, files: SourceFiles) -> Iterator[None]:
         if isinstance(error, MlforgeError):
             raise
         # A lazy frame reads its source late: the source is to blame if it fails on its own.
-        scan.check_readable(files, error)
+        with _reading(feature):
+            scan.check_readable(files, error)
         kind, text = type(error).__name__, str(error).strip().split("\n\n")[0]
         raise FunctionFailed(
             f"{feature.name} failed at {_place(feature, error)}",
             cause=f"{kind}: {text}" if text else kind,
         ) from error
+
+
+@contextmanager
+def _reading(feature: Feature) -> Iterator[None]:
+    """A source that cannot be read is told with the feature that reads it."""
+    try:
+        yield
+    except SourceUnreadable as error:
+        message = f"{feature.name}: {error.message}"
+        raise SourceUnreadable(message, cause=error.cause, hint=error.hint) from error
 
 
 def _called(feature: Feature, source: pl.LazyFrame) -> object:

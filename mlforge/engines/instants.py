@@ -48,7 +48,7 @@ def instants(feature: Feature, times: pl.Series) -> pl.Series:
             result = units * _DAY + (0 if feature.date_is == "start" else end)
         case pl.Datetime(time_unit="ns"):
             if (units % 1_000 != 0).any():
-                raise _too_fine(feature)
+                raise _too_fine(feature, times.filter(units % 1_000 != 0)[:1])
             result = units // 1_000
         case pl.Datetime(time_unit="ms"):
             _check_range(feature, units, _FARTHEST // _MILLISECOND)
@@ -64,9 +64,10 @@ def _check_range(feature: Feature, values: pl.Series, farthest: int) -> None:
         raise InvalidTimes(f"{feature.name}: {feature.timestamp} has times beyond 146,000 years")
 
 
-def _too_fine(feature: Feature) -> InvalidTimes:
+def _too_fine(feature: Feature, first: pl.Series) -> InvalidTimes:
+    value = first.cast(pl.String).item()
     return InvalidTimes(
         f"{feature.name}: {feature.timestamp} has digits below a microsecond",
-        cause="rounding a time can leak the future",
+        cause=f"{value} does; rounding a time can leak the future",
         hint=f'cut them in the function: pl.col("{feature.timestamp}").dt.cast_time_unit("us")',
     )

@@ -25,6 +25,7 @@ from mlforge.types.arrow import from_arrow
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
 
+_TIMES = (pl.Datetime, pl.Date, pl.Null)
 _LAST = np.iinfo(np.int64).max
 # No column can be called this: names have no spaces.
 _CODE = "key code"
@@ -101,6 +102,11 @@ def cast_keys(spine: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataF
     return pl.DataFrame([cast for cast in casts.values() if cast is not None])
 
 
+def time_columns(spine: pl.DataFrame) -> list[str]:
+    """The columns that can be a spine's time as they are."""
+    return [name for name, dtype in spine.schema.items() if dtype in (pl.Datetime, pl.Date)]
+
+
 def spine_instants(spine: pl.DataFrame, timestamp: str) -> pl.Series:
     """The spine's times as UTC microseconds: a date is the day's beginning, a naive time is UTC.
 
@@ -111,10 +117,10 @@ def spine_instants(spine: pl.DataFrame, timestamp: str) -> pl.Series:
             f"the spine has no column {timestamp}", hint=did_you_mean(timestamp, spine.columns)
         )
     times = spine[timestamp]
-    if times.dtype not in (pl.Datetime, pl.Date, pl.Null):
+    if times.dtype not in _TIMES:
         raise InvalidSpine(
             f"{timestamp} has the type {_name(timestamp, times.dtype)}, which is not a time",
-            hint=_time_hint(times),
+            hint=_time_hint(times, time_columns(spine)),
         )
     utc = _as_utc(times)
     instants = utc.cast(pl.Datetime("us"), strict=False)
@@ -301,10 +307,12 @@ def _as_utc(times: pl.Series) -> pl.Series:
     return times
 
 
-def _time_hint(times: pl.Series) -> str:
+def _time_hint(times: pl.Series, others: list[str]) -> str:
     column = f'pl.col("{times.name}")'
     if times.dtype == pl.String:
         return f"parse it: {column}.str.to_datetime()"
     if times.dtype.is_integer():
         return f'say its unit: pl.from_epoch("{times.name}", time_unit="s")'
-    return f"cast it: {column}.cast(pl.Datetime)"
+    if others:
+        return f"name a column that is a time: {', '.join(others)}"
+    return "add a column of times to the spine: it has none"

@@ -87,6 +87,7 @@ def _finished(feature: Feature, metric: Metric, window: Window) -> pa.Array:
     except SumOverflow as error:
         raise SumOverflow(
             f"{feature.name}: the sum of {metric.column} over {metric.window} {error.message}",
+            cause=error.cause,
             hint=error.hint,
         ) from error
 

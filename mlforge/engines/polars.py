@@ -17,6 +17,7 @@ from mlforge.engines.instants import check_type, instants, time_type
 from mlforge.engines.metrics import Input, metric_rows
 from mlforge.engines.rows import unique_rows
 from mlforge.engines.tiles import sorted_events
+from mlforge.engines.told import told
 from mlforge.engines.validation import check, failed
 from mlforge.errors import InvalidName, UnsupportedType
 from mlforge.ids import parse_name
@@ -35,7 +36,9 @@ class PolarsEngine:
 
     def schema(self, feature: Feature, files: SourceFiles) -> Schema:
         """The schema of the rows; only an eager function is computed for it."""
-        return _schema(feature, schema_of(feature, files, output_of(feature, files)))
+        output = output_of(feature, files)
+        with told(feature, output):
+            return _schema(feature, schema_of(feature, files, output))
 
     def validate(self, feature: Feature, files: SourceFiles) -> tuple[Failure, ...]:
         """Every validator that the function's output fails; empty when all hold."""
@@ -46,6 +49,10 @@ class PolarsEngine:
     def run(self, feature: Feature, files: SourceFiles) -> Computed:
         """The rows. Raises ValidationFailed before anything else is computed."""
         output = output_of(feature, files)
+        with told(feature, output):
+            return self._computed(feature, files, output)
+
+    def _computed(self, feature: Feature, files: SourceFiles, output: pl.LazyFrame) -> Computed:
         schema = _schema(feature, schema_of(feature, files, output))
         frame = collected(feature, files, output, _needed(feature, schema))
         check(feature, frame)
@@ -69,10 +76,12 @@ def _schema(feature: Feature, output: pl.Schema) -> Schema:
     keys = [Column(key, from_polars(output[key], key)) for key in feature.keys]
     for key in keys:
         if not key.type.is_key:
-            raise UnsupportedType(
-                f"{feature.name}: the key {key.name} is {key.type}, which has no exact equality",
+            error = UnsupportedType(
+                f"the key {key.name} is {key.type}, which has no exact equality",
                 hint=f"cast {key.name} in the function to an integer or a string",
             )
+            error.column = key.name
+            raise error
     times = list[Column]()
     if feature.timestamp is not None:
         check_type(feature, output[feature.timestamp])
@@ -100,7 +109,7 @@ def _metric_columns(feature: Feature, output: pl.Schema) -> list[Column]:
             column = from_polars(output[metric.column], metric.column)
             if not metric.accepts(column):
                 raise UnsupportedType(
-                    f"{feature.name}: {metric.aggregation} of {metric.column}: it is {column}",
+                    f"{feature.name}: {metric.aggregation} of {metric.column}, which is {column}",
                     hint=f"cast {metric.column} in the function to a number",
                 )
             type = metric.output_type(column)

@@ -47,7 +47,7 @@ _EPOCH = date(1970, 1, 1)
 class _Values:
     """What is said of values that are neither null nor NaN."""
 
-    distinct: int = 0
+    distinct: int | None = 0
     least: str | None = None
     greatest: str | None = None
     mean: str | None = None
@@ -62,12 +62,12 @@ def profile_of(table: pa.Table, schema: Schema, content_hash: ContentHash) -> Pr
     with ThreadPoolExecutor(_WORKERS) as pool:
         keys = pool.submit(_distinct_keys, table, schema) if len(schema.keys) > 1 else None
         columns = tuple(pool.map(lambda c: _column(table, c, schema), schema.columns))
-    only_key = next(column for column in columns if column.name == schema.keys[0])
+    only_key = next(column for column in columns if column.name == schema.keys[0]).distinct or 0
     first, last = _time_range(table, schema)
     return Profile(
         content_hash=content_hash,
         rows=table.num_rows,
-        distinct_keys=keys.result() if keys else only_key.distinct,
+        distinct_keys=keys.result() if keys else only_key,
         first_time=first,
         last_time=last,
         columns=columns,
@@ -78,7 +78,9 @@ def _column(table: pa.Table, declared: Column, schema: Schema) -> ColumnProfile:
     column = table[declared.name]
     known = (pc.drop_null(column) if column.null_count else column).combine_chunks()
     array = known if isinstance(known, pa.Array) else pa.concat_arrays(known.chunks)
-    if len(array):
+    if declared.type.is_nested:
+        values = _Values(distinct=None)
+    elif len(array):
         values = _values(array, declared.type, is_sorted=declared.name == schema.keys[0])
     else:
         values = _Values(nans=0 if declared.type.is_float else None)

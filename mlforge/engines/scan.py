@@ -113,7 +113,7 @@ def _without(text: pl.Expr, pattern: str) -> pl.Expr:
 
 
 def _unreadable(files: SourceFiles, error: BaseException) -> SourceUnreadable:
-    names = ", ".join(path.name for path in files.paths[:3])
+    names = ", ".join(f"{path.parent.name}/{path.name}" for path in files.paths[:3])
     return SourceUnreadable(
         f"{names} cannot be read as {files.format}",
         cause=_misfit(files) or str(error).strip().split("\n")[0],

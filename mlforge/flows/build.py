@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -12,43 +12,52 @@ from mlforge.engines.base import Engine
 from mlforge.errors import MlforgeError, SourceChanged
 from mlforge.flows.alternates import has_objects, remember
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
-from mlforge.flows.drafts import reconcile_view, version_folder
+from mlforge.flows.drafts import reconcile_view
 from mlforge.flows.numbers import Numbers
 from mlforge.flows.origin import origin_of, refuse_uncommitted
 from mlforge.flows.plan import Ingredients, gather
 from mlforge.flows.publish import Publication, publish
 from mlforge.flows.recipes import RecipeCache
-from mlforge.flows.remarks import remarks_on
+from mlforge.flows.remake import refuse_other_rows
+from mlforge.flows.remarks import missing_files, remarks_on
 from mlforge.flows.report import BuildEvent, BuildOutcome, BuildReport, BuildStatus
-from mlforge.flows.resolve import missing_here
 from mlforge.flows.sources import DigestCache, record
 from mlforge.flows.standing import standing_of
 from mlforge.flows.workspace import Workspace
-from mlforge.ids import CommitId
-from mlforge.manifest import FILE_NAME, Manifest
+from mlforge.ids import CommitId, ContentHash, Version
+from mlforge.manifest import Manifest
 from mlforge.plugins import load_module
 
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How to build. `is_dry`: compute, and write nothing."""
+    """How to build. `is_dry`: compute, and write nothing.
+
+    `remade`: of features whose rows are made again, and that get no version, the version.
+    """
 
     choices: Choices
     is_committed: bool = True
     is_dry: bool = False
     is_forced: bool = False
     requires_clean: bool = False
+    remade: Mapping[str, Manifest] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Work:
-    """A feature on its way through a build."""
+    """A feature on its way through a build.
+
+    `lacking`: the versions whose rows are not here; `remade`: the one whose rows are made again.
+    """
 
     feature: Feature
     product: Product | None = None
     new_bytes: int = 0
     seconds: float = 0.0
     error: MlforgeError | None = None
+    lacking: frozenset[Version] = frozenset()
+    remade: Manifest | None = None
 
 
 def build(
@@ -69,10 +78,11 @@ def build(
     """
     # Once, and not as the failure of each feature.
     workspace.check_format()
-    if options.is_committed and not options.is_dry:
+    makes_versions = any(feature.name not in options.remade for feature in features)
+    if options.is_committed and not options.is_dry and makes_versions:
         workspace.history.check_ready()
     origin = origin_of(workspace, [feature.file for feature in features])
-    if options.requires_clean:
+    if options.requires_clean and makes_versions:
         refuse_uncommitted(origin)
     digests = DigestCache(workspace.cache / "sources.json")
     builder = _Builder(workspace, engine, options, project_root, digests)
@@ -85,8 +95,8 @@ def build(
         works.append(work)
     if not options.is_dry:
         digests.save()
-    on_event(BuildEvent("", "committing", len(features), len(features)))
-    products = [work.product for work in works if work.product is not None]
+    on_event(BuildEvent("", "comparing", len(features), len(features)))
+    products = [work.product for work in works if work.product and not work.remade]
     publication = builder.publish(products, now, origin.trailers)
     if not options.is_dry:
         builder.settle(publication)
@@ -127,7 +137,10 @@ class _Builder:
         work = _Work(feature)
         try:
             ingredients = gather(feature, self._root, self._digests)
-            known = None if self._options.is_forced else self._known(ingredients)
+            if feature.name in self._options.remade:
+                self._remake(work, ingredients, self._options.remade[feature.name])
+                return work
+            known = self._known(work, ingredients)
             if known is not None:
                 work.product = _product_of(ingredients, known)
             else:
@@ -136,15 +149,30 @@ class _Builder:
             work.error = error
         return work
 
-    def _known(self, ingredients: Ingredients) -> Manifest | None:
+    def _remake(self, work: _Work, ingredients: Ingredients, manifest: Manifest) -> None:
+        """Make a version's rows again if they are not here. Raises RowsNotMadeAgain."""
+        work.remade = manifest
+        if has_objects(self._workspace, manifest) and not self._options.is_forced:
+            work.product = _product_of(ingredients, manifest)
+        else:
+            work.lacking = frozenset([manifest.version])
+            self._compute(work, ingredients)
+        if work.product is not None and not self._options.is_dry:
+            remember(self._workspace, manifest, work.product.parts)
+            reconcile_view(self._workspace, manifest)
+
+    def _known(self, work: _Work, ingredients: Ingredients) -> Manifest | None:
         """The version that the ingredients are known to give: the head, any if it is pinned."""
         feature = ingredients.feature
         standing = standing_of(self._workspace, feature.name, feature.renamed_from, self._commit)
-        return next((m for m in standing.all if self._is_known(ingredients, m)), None)
+        lacking = [m.version for m in standing.all if not has_objects(self._workspace, m)]
+        work.lacking = frozenset(lacking)
+        if self._options.is_forced:
+            return None
+        here = (m for m in standing.all if m.version not in work.lacking)
+        return next((m for m in here if self._is_known(ingredients, m)), None)
 
     def _is_known(self, ingredients: Ingredients, current: Manifest) -> bool:
-        if not has_objects(self._workspace, current):
-            return False
         if ingredients.recipe == current.recipe:
             return True
         return self._recipes.content(ingredients.recipe) == current.content_hash
@@ -152,7 +180,11 @@ class _Builder:
     def _compute(self, work: _Work, ingredients: Ingredients) -> None:
         flow = load_module("mlforge.flows.compute", None)
         work.product, work.new_bytes = flow.compute(
-            self._workspace, ingredients, self._engine(), is_stored=not self._options.is_dry
+            self._workspace,
+            ingredients,
+            self._engine(),
+            is_stored=not self._options.is_dry,
+            check=lambda content: self._check(work, ingredients, content),
         )
         feature = ingredients.feature
         if record(feature.source, ingredients.files, self._digests) not in ingredients.sources:
@@ -162,6 +194,10 @@ class _Builder:
                 f"{feature.name}: the source {feature.source.text} changed while it was read",
                 hint=f"mlforge build -f {feature.name}, when it is written",
             )
+
+    def _check(self, work: _Work, ingredients: Ingredients, content: ContentHash) -> None:
+        if work.remade is not None:
+            refuse_other_rows(self._workspace, ingredients, work.remade, content)
 
     def publish(
         self, products: Sequence[Product], now: datetime, trailers: Sequence[str]
@@ -197,6 +233,8 @@ class _Builder:
                 reconcile_view(self._workspace, manifest)
 
     def outcome(self, work: _Work, decision: Decision | None, at: CommitId | None) -> BuildOutcome:
+        if work.remade is not None and work.product is not None:
+            return _remade(work, work.product, work.remade)
         if decision is None or work.product is None:
             return _failed(work)
         manifest = decision.manifest or decision.head
@@ -216,13 +254,15 @@ class _Builder:
             seconds=work.seconds,
             warning=self._warning(decision),
             remarks=remarks_on(self._workspace, decision, at, is_dry=self._options.is_dry),
+            against=decision.against,
+            remade=_remade_version(work, decision),
         )
 
     def _warning(self, decision: Decision) -> str | None:
         if decision.head is None:
             return None
         if not decision.is_nondeterministic:
-            return self._missing_files(decision.head)
+            return None if self._options.is_dry else missing_files(self._workspace, decision.head)
         flow = load_module("mlforge.flows.compute", None)
         moving = flow.moving_columns(self._workspace, decision.head, decision.product)
         return (
@@ -231,13 +271,30 @@ class _Builder:
             "with --accept-nondeterminism"
         )
 
-    def _missing_files(self, head: Manifest) -> str | None:
-        """A head that git has and the work tree has not, which only git may bring back."""
-        folder = version_folder(self._workspace, head.name, head.version)
-        if self._options.is_dry or (folder / FILE_NAME).exists():
-            return None
-        hint = missing_here(self._workspace, head.name).hint
-        return f"{head.name} {head.version} is committed and missing in the work tree: {hint}"
+
+def _remade_version(work: _Work, decision: Decision) -> Version | None:
+    """The version that was equal, if its rows were not here before."""
+    equal = decision.equal
+    is_made = equal is not None and equal.version in work.lacking and decision.product.is_computed
+    return equal.version if equal is not None and is_made else None
+
+
+def _remade(work: _Work, product: Product, manifest: Manifest) -> BuildOutcome:
+    return BuildOutcome(
+        name=work.feature.name,
+        status=BuildStatus.UNCHANGED,
+        version=manifest.version,
+        previous=manifest.version,
+        change="unchanged",
+        details=(),
+        rows=manifest.rows,
+        excluded=manifest.excluded,
+        bytes=sum(part.bytes for part in product.parts),
+        new_bytes=work.new_bytes,
+        is_computed=product.is_computed,
+        seconds=work.seconds,
+        remade=manifest.version if product.is_computed else None,
+    )
 
 
 def _failed(work: _Work) -> BuildOutcome:

@@ -9,6 +9,7 @@ from mlforge.errors import VersionNotFound
 from mlforge.flows.alternates import has_objects
 from mlforge.flows.drafts import reconcile_view
 from mlforge.flows.pins import PIN_NAME, pin_here, pin_text
+from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import (
     Reference,
     follow,
@@ -26,7 +27,10 @@ from mlforge.objects.files import storage_errors, write_file
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CheckedOut(Shown):
-    """What is head here now. `has_rows`: its objects are in this clone, so it has a view."""
+    """What is head here now. `has_rows`: its objects are in this clone, so it has a view.
+
+    `remedy`: if they are not, what makes them again.
+    """
 
     manifest: Manifest
     newest: Version
@@ -34,6 +38,7 @@ class CheckedOut(Shown):
     is_changed: bool
     has_rows: bool
     note: str | None = None
+    remedy: str | None = None
 
     def _tables(self) -> tuple[Table, ...]:
         return (Table.of_fields(f"CheckedOut: {self.manifest.name}", self.to_dict()),)
@@ -67,7 +72,8 @@ def checkout(workspace: Workspace, reference: Reference, *, is_dry: bool = False
             reconcile_view(workspace, manifest)
             _write(workspace, manifest.name, pin)
     has_rows = has_objects(workspace, manifest)
-    return CheckedOut(manifest, newest, pin is not None, is_changed, has_rows, note)
+    remedy = None if has_rows else Remedies(workspace).of(manifest).command
+    return CheckedOut(manifest, newest, pin is not None, is_changed, has_rows, note, remedy)
 
 
 def _wanted(workspace: Workspace, reference: Reference) -> tuple[Manifest, str | None]:

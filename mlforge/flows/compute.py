@@ -5,7 +5,7 @@ Loaded only when something must be computed: it brings the engine's libraries wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -17,16 +17,26 @@ from mlforge.errors import MlforgeError
 from mlforge.flows.decide import Product
 from mlforge.flows.plan import Ingredients
 from mlforge.flows.workspace import Workspace
+from mlforge.ids import ContentHash
 from mlforge.manifest import Manifest, Part
 from mlforge.objects.parquet import read_frame, write_table
 
 
 def compute(
-    workspace: Workspace, ingredients: Ingredients, engine: Engine, *, is_stored: bool
+    workspace: Workspace,
+    ingredients: Ingredients,
+    engine: Engine,
+    *,
+    is_stored: bool,
+    check: Callable[[ContentHash], None] = lambda content: None,
 ) -> tuple[Product, int]:
-    """The product, and how many bytes are new in the object store."""
+    """The product, and how many bytes are new in the object store.
+
+    `check` may refuse the content; then nothing is stored.
+    """
     computed = engine.run(ingredients.feature, ingredients.files)
     content = hash_content(computed.rows, computed.schema)
+    check(content.hash)
     parts, new_bytes = _store(workspace, computed) if is_stored else ((), 0)
     profile = profile_of(computed.rows, computed.schema, content.hash) if is_stored else None
     product = Product(

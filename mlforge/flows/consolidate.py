@@ -32,6 +32,7 @@ class ConsolidatedHead:
             "updated_at": None if updated is None else updated.isoformat(),
             "author": None if commit is None else commit.author.name,
             "commit": None if commit is None else commit.id.hex,
+            "before_boundary": self.touched.is_before_boundary,
         }
 
 
@@ -66,11 +67,4 @@ def _touched(workspace: Workspace) -> dict[tuple[str, Version], Touched]:
         if found is not None and event.blob is not None:
             first[found] = event.commit
             last.setdefault(found, event.commit)
-    return {
-        found: Touched(
-            None if made.is_boundary else made.time,
-            None if last[found].is_boundary else last[found].time,
-            made,
-        )
-        for found, made in first.items()
-    }
+    return {found: Touched.between(made, last[found]) for found, made in first.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mlforge import versioning
@@ -50,6 +50,7 @@ class Decision:
 
     `newest` is the highest version of the tree: another one than the head while that is pinned.
     `equal`: the version in the tree that the product equals, if there is no new one.
+    `against`: the version that the change is measured against, where that is not the head.
     `is_nondeterministic`: the content differs and nothing that it is made from does.
     """
 
@@ -61,6 +62,7 @@ class Decision:
     is_nondeterministic: bool = False
     newest: Version | None = None
     equal: Manifest | None = None
+    against: Version | None = None
 
     @property
     def was_pinned(self) -> bool:
@@ -79,43 +81,61 @@ def decide(
     standing = standing_of(workspace, product.name, product.renamed_from, commit)
     highest = standing.newest.version if standing.newest else None
     same = Decision(product, standing.head, versioning.UNCHANGED, None, newest=highest)
-    equal = None if choices.version else _equal(standing, product)
+    equal = None if choices.version else equal_to(standing, product.name, product.declared)
     if equal is not None:
         return replace(same, equal=equal)
-    change = _strongest(standing, product, choices)
-    if change is None:
+    found = _strongest(standing, product, choices)
+    if found is None:
         return replace(same, is_nondeterministic=True)
+    change, against = found
     if choices.is_committed:
         _refuse_shallow(workspace)
     _refuse_other_case(workspace, product.name, commit)
     own = numbers.of(product.name)
     taken = {*own, *(numbers.of(product.renamed_from) if product.renamed_from else ())}
     if choices.version is None:
-        for restored in _restorable(workspace, product, highest, own):
+        for restored in restorable(workspace, product.name, product.declared, highest, own):
             return replace(same, change=change, manifest=restored, is_restored=True)
         version = versioning.next_version(highest, change, taken)
     else:
         version = versioning.check_explicit(choices.version, highest, change, taken)
         change = replace(change, reason="explicit_version") if standing.head else change
-    return replace(same, change=change, manifest=_manifest(product, standing.head, change, version))
+    manifest = _manifest(product, standing.head, change, version)
+    return replace(same, change=change, manifest=manifest, against=against)
 
 
-def _equal(standing: Standing, product: Product) -> Manifest | None:
+def equal_to(standing: Standing, name: str, declared: Declared) -> Manifest | None:
     """The version that a product equals: the head, or any of the tree while the head is pinned."""
     for manifest in standing.all:
-        is_same = versioning.compare(manifest, product.declared).reason == "unchanged"
-        if is_same and manifest.name == product.name:
+        is_same = versioning.compare(manifest, declared).reason == "unchanged"
+        if is_same and manifest.name == name:
             return manifest
     return None
 
 
-def _strongest(standing: Standing, product: Product, choices: Choices) -> Change | None:
-    """The stronger of the changes from the head and from the newest; None as in `_change`."""
+def _strongest(
+    standing: Standing, product: Product, choices: Choices
+) -> tuple[Change, Version | None] | None:
+    """As `strongest`; None as in `_change`."""
     changes = [_change(manifest, product, choices) for manifest in standing.compared]
     certain = [change for change in changes if change is not None]
     if len(certain) < len(changes):
         return None
-    return max(certain, key=lambda c: c.bump, default=Change(Bump.NONE, "first_build"))
+    return strongest(standing, certain)
+
+
+def strongest(standing: Standing, changes: Sequence[Change]) -> tuple[Change, Version | None]:
+    """The stronger of the changes from the head and from the newest, and the newest if it is it."""
+    if not changes:
+        return Change(Bump.NONE, "first_build"), None
+    number = max(range(len(changes)), key=lambda n: changes[n].bump)
+    return changes[number], standing.compared[number].version if number else None
+
+
+def pinned_words(head: Version, equal: Version) -> str:
+    """Why a build makes nothing while a head is pinned."""
+    stays = f"head stays pinned at {head}"
+    return stays if equal == head else f"equals {equal}, {stays}"
 
 
 def _change(current: Manifest, product: Product, choices: Choices) -> Change | None:
@@ -126,10 +146,15 @@ def _change(current: Manifest, product: Product, choices: Choices) -> Change | N
             return None
         return replace(change, reason="environment_changed")
     if current.name != product.name and change.bump is Bump.NONE:
-        return Change(Bump.PATCH, "metadata_changed", (f"renamed from {current.name}",))
+        return renamed_from(current.name)
     if choices.version is not None and change.bump is Bump.NONE:
         return Change(Bump.NONE, "explicit_version")
     return change
+
+
+def renamed_from(name: str) -> Change:
+    """What another name alone deserves."""
+    return Change(Bump.PATCH, "metadata_changed", (f"renamed from {name}",))
 
 
 def _is_made_differently(current: Manifest, product: Product) -> bool:
@@ -159,19 +184,23 @@ def _refuse_other_case(workspace: Workspace, name: str, commit: CommitId | None)
             )
 
 
-def _restorable(
+def restorable(
     workspace: Workspace,
-    product: Product,
+    name: str,
+    declared: Declared,
     highest: Version | None,
     taken: Mapping[Version, frozenset[str]],
 ) -> list[Manifest]:
-    """Versions that a revert took out of the tree and that are exactly this product."""
+    """Versions that a revert took out of the tree and that are exactly this, newest first.
+
+    Without a content hash: that are this if the content is theirs.
+    """
     return [
         manifest
         for version in sorted(taken, reverse=True)
         if highest is None or version > highest
-        for manifest in _manifests(workspace, product.name, version, taken[version])
-        if versioning.compare(manifest, product.declared).reason == "unchanged"
+        for manifest in _manifests(workspace, name, version, taken[version])
+        if versioning.compare(manifest, declared).reason == "unchanged"
         and has_objects(workspace, manifest)
     ]
 
@@ -226,7 +255,13 @@ def describe(decision: Decision) -> str:
     if decision.is_restored:
         return "restored"
     if decision.equal is not None and decision.was_pinned and decision.head is not None:
-        return f"equals {decision.equal.version}, head stays pinned at {decision.head.version}"
+        return pinned_words(decision.head.version, decision.equal.version)
     if change.reason == "first_build":
         return "first build"
-    return f"{change.bump.word}: {change.reason}" if change.bump else change.reason
+    return bump_words(change, decision.against)
+
+
+def bump_words(change: Change, against: Version | None) -> str:
+    """A change in a few words: `minor: columns_added`, `major against 1.1.0: columns_removed`."""
+    measured = "" if against is None else f" against {against}"
+    return f"{change.bump.word}{measured}: {change.reason}" if change.bump else change.reason

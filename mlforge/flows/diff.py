@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
+from mlforge import versioning
 from mlforge.errors import (
     FeatureNotFound,
     InvalidUsage,
@@ -131,7 +133,8 @@ def _feature(workspace: Workspace, old: Resolved, new: Resolved) -> FeatureDiff:
     before = Side.of(workspace, old.manifest, old.commit)
     after = Side.of(workspace, new.manifest, new.commit)
     said = [note for note in (old.note, new.note) if note is not None]
-    notes = (*dict.fromkeys(said), *_notes(workspace, new.manifest, new.commit))
+    numbered = _numbered(workspace, old.manifest, new.manifest, new.commit)
+    notes = (*dict.fromkeys(said), *numbered, *_notes(workspace, new.manifest, new.commit))
     return FeatureDiff(new.manifest.name, before, after, notes)
 
 
@@ -154,8 +157,28 @@ def _between(workspace: Workspace, name: str, old: CommitId, new: CommitId) -> F
         name,
         Side.of(workspace, was, old) if was else None,
         Side.of(workspace, now, new) if now else None,
-        _notes(workspace, now, new) if now else (),
+        (*_numbered(workspace, was, now, new), *_notes(workspace, now, new)) if now else (),
     )
+
+
+def _numbered(
+    workspace: Workspace, old: Manifest | None, new: Manifest, at: CommitId | None
+) -> Iterator[str]:
+    """Where a number rose by more than the change from the head: the newest version asked for it.
+
+    So it is after a rollback: a number is above all others, and says what changed since them.
+    """
+    if old is None or new.previous != old.version:
+        return
+    between = [v for v in versions(workspace, new.name, at) if old.version < v < new.version]
+    if not between:
+        return
+    newest = versioning.between(read_manifest(workspace, new.name, between[-1], at), new)
+    if newest.bump > versioning.between(old, new).bump and newest.reason == new.reason:
+        yield (
+            f"{new.version} is {newest.bump.word} against {between[-1]}, "
+            f"the newest version when it was built: {newest.reason}"
+        )
 
 
 def _notes(workspace: Workspace, current: Manifest, at: CommitId | None) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from mlforge.profile import FILE_NAME as PROFILE_NAME
 # What git must know of a store. A user's own file in their place stays, uncommitted by us.
 STORE_FILES = {
     ".gitignore": f"/manifest.json\n{VIEW_NAME}\n{TEMPORARY_PREFIX}*\n".encode(),
-    ".gitattributes": b"manifest.json text eol=lf\nprofile.json text eol=lf\n",
+    ".gitattributes": b"manifest.json text eol=lf\nprofile.json text eol=lf\nPIN text eol=lf\n",
 }
 
 

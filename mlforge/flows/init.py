@@ -15,7 +15,13 @@ from mlforge.canonical import Plain
 from mlforge.config import FILE_NAME
 from mlforge.errors import NoRepository
 from mlforge.flows.rooms import appear, room, sweep
-from mlforge.flows.vacancy import prefix_of, refuse_file, refuse_occupied, refuse_other_files
+from mlforge.flows.vacancy import (
+    prefix_of,
+    refuse_file,
+    refuse_occupied,
+    refuse_other_files,
+    refuse_second_project,
+)
 from mlforge.history.base import Change, History
 from mlforge.history.creation import check_identity, create_repository, is_ignored
 from mlforge.history.repository import open_repository
@@ -63,6 +69,7 @@ def init(
     folder: Path,
     template: Mapping[str, bytes],
     *,
+    is_named: bool,
     is_dry: bool,
     env: Mapping[str, str],
     now: datetime,
@@ -70,12 +77,15 @@ def init(
     """Write the template's files into a folder and commit them, and nothing else.
 
     A folder that is not there appears whole, by one rename. In a repository no file is replaced; a
-    killed run is finished by the next.
+    killed run is finished by the next. `is_named`: somebody typed the folder, so it may be inside
+    another project.
     Raises FolderOccupied, IdentityMissing, OperationInProgress, RepositoryLocked.
     """
     refuse_file(folder)
     # git's paths are those without links.
     place = Path(os.path.realpath(folder))
+    if not is_named:
+        refuse_second_project(place, folder)
     history = _repository_of(place)
     files, left_out = _files_for(place, template, history)
     project = Initialized(

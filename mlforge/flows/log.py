@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import TypeAlias
 
 from mlforge.canonical import Plain
@@ -16,6 +17,9 @@ from mlforge.ids import Version
 from mlforge.manifest import FILE_NAME, Manifest
 from mlforge.notebook import Shown, Table, shortened
 
+# Where a shallow clone cannot know which commit, whose and when.
+BEFORE_BOUNDARY = "before the shallow boundary"
+
 # Versions with the event that brought each.
 Held: TypeAlias = "Mapping[tuple[str, Version], PathEvent]"
 
@@ -25,11 +29,18 @@ class LogEntry(Shown):
     """A version, and the commit that first held it; None: a draft, in no commit.
 
     `is_here`: HEAD's tree still has it, or it is a draft; a reverted one is history alone.
+    `is_before_boundary`: a shallow clone does not have its commit, or cannot tell; `commit` None.
     """
 
     manifest: Manifest
     commit: CommitInfo | None
     is_here: bool = True
+    is_before_boundary: bool = False
+
+    @property
+    def place(self) -> str:
+        """The commit in words: its short id, or why there is none."""
+        return _place(self.commit, is_before_boundary=self.is_before_boundary)
 
     def _tables(self) -> tuple[Table, ...]:
         title = f"LogEntry: {self.manifest.name}@{self.manifest.version}"
@@ -50,6 +61,7 @@ class LogEntry(Shown):
             "author": None if commit is None else commit.author.name,
             "in_tree": self.is_here,
             "date": None if commit is None else commit.time.isoformat(),
+            "before_boundary": self.is_before_boundary,
         }
 
 
@@ -74,25 +86,52 @@ def _row(entry: LogEntry) -> tuple[str, ...]:
     reason = manifest.reason + details + ("" if entry.is_here else ", not in the tree")
     cells = (manifest.name, str(manifest.version), manifest.bump or "", reason)
     if commit is None:
-        return *cells, f"{manifest.rows:,}", "draft", "", ""
+        return *cells, f"{manifest.rows:,}", entry.place, "", ""
     date = f"{commit.time:%Y-%m-%d %H:%M}"
-    return *cells, f"{manifest.rows:,}", commit.id.short, date, commit.author.name
+    return *cells, f"{manifest.rows:,}", entry.place, date, commit.author.name
+
+
+def _place(commit: CommitInfo | None, *, is_before_boundary: bool) -> str:
+    if is_before_boundary:
+        return BEFORE_BOUNDARY
+    return "draft" if commit is None else commit.id.short
 
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """When a version's files were first and last committed."""
+    """When a version's files were first and last committed, as far as this clone knows.
+
+    `is_before_boundary`: they were committed, and in a shallow clone nobody can tell where.
+    """
 
     created_at: datetime | None
     updated_at: datetime | None
     created_in: CommitInfo | None
+    is_before_boundary: bool = False
+
+    @property
+    def place(self) -> str:
+        """The commit in words: its short id, or why there is none."""
+        return _place(self.created_in, is_before_boundary=self.is_before_boundary)
+
+    @classmethod
+    def between(cls, first: CommitInfo, last: CommitInfo) -> Touched:
+        """All that the boundary of a shallow clone holds looks as if that commit had brought it."""
+        is_before = first.is_boundary
+        return cls(
+            created_at=None if is_before else first.time,
+            updated_at=None if last.is_boundary else last.time,
+            created_in=None if is_before else first,
+            is_before_boundary=is_before,
+        )
 
 
 def log(workspace: Workspace, name: str | None, limit: int | None) -> Log:
     """Versions that HEAD's history holds, newest first, drafts before them.
 
-    Of one feature: what it continues under the name that it had before belongs to it, and an old
-    name that is not in the tree means the new one. Raises FeatureNotFound.
+    Of one commit: by name, and the highest number first. Of one feature: what it continues under
+    the name that it had before belongs to it, and an old name that is not in the tree means the
+    new one. Raises FeatureNotFound.
     """
     tip = workspace.history.head().commit
     events = workspace.history.events(workspace.prefix, tip=tip) if tip else ()
@@ -110,12 +149,25 @@ def log(workspace: Workspace, name: str | None, limit: int | None) -> Log:
         drafts = _drafts(workspace, (called,), set(first))
         wanted = set(_lineage(workspace, called, first, drafts))
     here = {known: versions(workspace, known, tip) for known in {key[0] for key in wanted}}
-    entries = [
-        LogEntry(_manifest(workspace, event), event.commit, key[1] in here[key[0]])
-        for key, event in first.items()
-        if key in wanted
-    ]
-    return Log(tuple(reversed([*entries, *drafts]))[:limit])
+    listed = _of_one_commit(drafts)
+    newest_first = [(key, event) for key, event in reversed(first.items()) if key in wanted]
+    for commit, group in groupby(newest_first, key=lambda held: held[1].commit):
+        listed += _of_one_commit(
+            _entry(_manifest(workspace, event), commit, is_here=version in here[feature])
+            for (feature, version), event in group
+        )
+    return Log(tuple(listed)[:limit])
+
+
+def _entry(manifest: Manifest, commit: CommitInfo, *, is_here: bool) -> LogEntry:
+    is_before = commit.is_boundary
+    return LogEntry(manifest, None if is_before else commit, is_here, is_before)
+
+
+def _of_one_commit(entries: Iterable[LogEntry]) -> list[LogEntry]:
+    """What came at once: by name, and the highest number first."""
+    highest_first = sorted(entries, key=lambda entry: entry.manifest.version, reverse=True)
+    return sorted(highest_first, key=lambda entry: entry.manifest.name)
 
 
 def _called(workspace: Workspace, name: str, committed: Held) -> str:
@@ -171,7 +223,4 @@ def touched(workspace: Workspace, name: str, version: Version) -> Touched:
     ]
     if not events:
         return Touched(None, None, None)
-    first, last = events[-1].commit, events[0].commit
-    return Touched(
-        None if first.is_boundary else first.time, None if last.is_boundary else last.time, first
-    )
+    return Touched.between(events[-1].commit, events[0].commit)

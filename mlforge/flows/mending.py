@@ -5,9 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from mlforge.errors import MlforgeError
-from mlforge.flows.log import touched
-from mlforge.flows.resolve import head_version, versions
+from mlforge.flows.resolve import versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import FILE_NAME, Manifest
@@ -56,22 +54,6 @@ class Mending:
         """A manifest's history: who made it say what its rows are not."""
         path = self._workspace.path_of(manifest.name, str(manifest.version), FILE_NAME)
         return f"git log -p -- {shlex.quote(path)}"
-
-    def rebuild(self, manifest: Manifest, *, is_forced: bool) -> str:
-        """Make a version's objects again: from here if it is head, else from its own commit."""
-        build = f"mlforge build {'--force ' if is_forced else ''}-f {manifest.name}"
-        made_in = touched(self._workspace, manifest.name, manifest.version).created_in
-        if made_in is None or self._is_head(manifest):
-            return build
-        sources = ", ".join(f"{s.text} ({s.digest.short})" for s in manifest.sources)
-        switch = f"git switch --detach {made_in.id.short} && {build} && git switch -"
-        return f"{switch}  # with {sources} as it was"
-
-    def _is_head(self, manifest: Manifest) -> bool:
-        try:
-            return head_version(self._workspace, manifest.name, None) == manifest.version
-        except MlforgeError:
-            return versions(self._workspace, manifest.name, None)[-1] == manifest.version
 
 
 def _build(name: str) -> str:

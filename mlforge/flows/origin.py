@@ -42,7 +42,14 @@ class Origin:
         paths = ", ".join(self.uncommitted)
         if self.is_first:
             return f"the definitions are not committed yet: {paths}"
-        return f"{paths} differs from the commit"
+        verb = "differs" if len(self.uncommitted) == 1 else "differ"
+        return f"{paths} {verb} from the commit"
+
+
+def trailers_of(message: str, name: str) -> tuple[str, ...]:
+    """What a commit's message says under a trailer, in order."""
+    found = (line.partition(f"{name}: ") for line in message.splitlines())
+    return tuple(text.strip() for before, sign, text in found if sign and not before)
 
 
 def origin_of(workspace: Workspace, files: Sequence[str]) -> Origin:

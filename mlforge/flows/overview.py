@@ -19,7 +19,7 @@ from mlforge.flows.resolve import (
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import Manifest
-from mlforge.notebook import Shown, Table
+from mlforge.notebook import Shown, Table, counted
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,6 +48,19 @@ class FeatureOverview(Shown):
         pinned = f"pinned, {self.newest} newest"
         marks = ((self.is_retired, "retired"), (self.is_draft, "draft"), (self.is_pinned, pinned))
         return ", ".join(word for is_so, word in marks if is_so)
+
+    @property
+    def cells(self) -> tuple[str, str, str, str, str, str]:
+        """Name, version, keys, columns, rows and description, for a table."""
+        manifest = self.manifest
+        return (
+            manifest.name,
+            f"{manifest.version} {self.marks}".rstrip(),
+            ", ".join(manifest.schema.keys),
+            str(len(manifest.schema.values)),
+            f"{manifest.rows:,}",
+            manifest.description or "",
+        )
 
     def _tables(self) -> tuple[Table, ...]:
         return (Table.of_fields(f"FeatureOverview: {self.manifest.name}", self.to_dict()),)
@@ -111,10 +124,11 @@ class Overview(Shown):
         return len(self.features)
 
     def _tables(self) -> tuple[Table, ...]:
-        title = f"Overview: {len(self)} feature{'' if len(self) == 1 else 's'}"
-        rows = [(o.manifest.name, f"{o.manifest.version} {o.marks}".strip()) for o in self]
-        rows += [(o.name, f"broken: {o.error.message}") for o in self.broken]
-        return (Table(title, ("feature", "version"), tuple(rows)),)
+        rows = [o.cells for o in self]
+        rows += [(o.name, f"broken: {o.error.message}", "", "", "", "") for o in self.broken]
+        columns = ("feature", "version", "keys", "columns", "rows", "description")
+        numbers = frozenset({"columns", "rows"})
+        return (Table(f"Overview: {counted(len(self), 'feature')}", columns, tuple(rows), numbers),)
 
     def to_dict(self) -> dict[str, Plain]:
         """What `mlforge list --json` prints, but for its `schema`."""

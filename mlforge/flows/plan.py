@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,8 +14,11 @@ from mlforge.definitions.feature import Feature
 from mlforge.definitions.identity import config_hash, validators_text
 from mlforge.engines.base import Engine, SourceFiles
 from mlforge.errors import MlforgeError
+from mlforge.flows.alternates import has_objects
+from mlforge.flows.decide import equal_to, renamed_from, restorable, strongest
 from mlforge.flows.numbers import Numbers
 from mlforge.flows.recipes import RecipeCache
+from mlforge.flows.remarks import missing_files, planning_remarks
 from mlforge.flows.resolve import feature_names, head_version
 from mlforge.flows.sources import DigestCache, find_files, record
 from mlforge.flows.standing import Standing, standing_of
@@ -93,6 +96,10 @@ class PlannedFeature(Shown):
     `status`: `new`, `changed`, `unknown` until it is built, `unchanged`, `failed` or `retired`.
     `head` and `next` are the version here and the one that a build would make; `next` None: not
     known, or none. `change` has `bump`, `reason` and `details`. `causes`: why it must be computed.
+    `against`: what the change is measured against, where that is not the head. `equals`: the
+    version that a build would find equal. `restored`: one that was taken out of the tree, which a
+    build brings back if its rows are the same. `remakes`: a version whose rows are not here, and
+    that a build would make again. `warning`, `remarks`: what should be known.
     """
 
     name: str
@@ -103,6 +110,13 @@ class PlannedFeature(Shown):
     causes: tuple[str, ...]
     error: MlforgeError | None = None
     unseen: tuple[str, ...] = ()
+    is_pinned: bool = False
+    against: Version | None = None
+    equals: Version | None = None
+    restored: Version | None = None
+    remakes: Version | None = None
+    warning: str | None = None
+    remarks: tuple[str, ...] = ()
 
     def _tables(self) -> tuple[Table, ...]:
         return (Table.of_fields(f"PlannedFeature: {self.name}", self.to_dict()),)
@@ -112,15 +126,26 @@ class PlannedFeature(Shown):
         return {
             "name": self.name,
             "status": self.status.value,
-            "head": None if self.head is None else str(self.head),
-            "next": None if self.next is None else str(self.next),
+            "head": _text(self.head),
+            "next": _text(self.next),
             "bump": self.change.bump.word,
             "reason": self.change.reason,
             "details": list(self.change.details),
             "causes": list(self.causes),
             "unseen": list(self.unseen),
             "error": None if self.error is None else self.error.code,
+            "pinned": self.is_pinned,
+            "against": _text(self.against),
+            "equals": _text(self.equals),
+            "restored": _text(self.restored),
+            "remakes": _text(self.remakes),
+            "warning": self.warning,
+            "remarks": list(self.remarks),
         }
+
+
+def _text(version: Version | None) -> str | None:
+    return None if version is None else str(version)
 
 
 class Plan(Shown, tuple[PlannedFeature, ...]):
@@ -192,13 +217,9 @@ def plan(
 
     `declared`: all names that are; what the commit has besides is retired. None: not asked.
     """
-    digests = DigestCache(workspace.cache / "sources.json")
-    recipes, numbers = RecipeCache(workspace.cache / "recipes"), Numbers(workspace)
     commit = workspace.history.head().commit
-    planned = tuple(
-        _plan_feature(workspace, feature, engine, commit, project_root, digests, recipes, numbers)
-        for feature in features
-    )
+    planner = _Planner(workspace, engine, project_root, commit)
+    planned = tuple(map(planner.plan, features))
     return Plan((*planned, *(_retired(workspace, commit, declared) if commit and declared else ())))
 
 
@@ -211,57 +232,119 @@ def _retired(
             yield PlannedFeature(name, PlanStatus.RETIRED, version, None, versioning.UNCHANGED, ())
 
 
-def _plan_feature(
-    workspace: Workspace,
-    feature: Feature,
-    engine: Callable[[], Engine],
-    commit: CommitId | None,
-    project_root: Path,
-    digests: DigestCache,
-    recipes: RecipeCache,
-    numbers: Numbers,
-) -> PlannedFeature:
-    standing = standing_of(workspace, feature.name, feature.renamed_from, commit)
-    current = standing.head
-    try:
-        ingredients = gather(feature, project_root, digests)
-        schema = _schema(ingredients, engine, standing)
-    except MlforgeError as error:
-        version = current.version if current else None
-        return PlannedFeature(
-            feature.name, PlanStatus.FAILED, version, None, versioning.UNCHANGED, (), error
+class _Planner:
+    """What every feature of one plan shares."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        engine: Callable[[], Engine],
+        project_root: Path,
+        commit: CommitId | None,
+    ) -> None:
+        self._workspace = workspace
+        self._engine = engine
+        self._root = project_root
+        self._commit = commit
+        self._digests = DigestCache(workspace.cache / "sources.json")
+        self._recipes = RecipeCache(workspace.cache / "recipes")
+        self._numbers = Numbers(workspace)
+
+    def plan(self, feature: Feature) -> PlannedFeature:
+        standing = standing_of(self._workspace, feature.name, feature.renamed_from, self._commit)
+        current = standing.head
+        head = current.version if current else None
+        try:
+            ingredients = gather(feature, self._root, self._digests)
+            schema = _schema(ingredients, self._engine, standing)
+        except MlforgeError as error:
+            failed, change = PlanStatus.FAILED, versioning.UNCHANGED
+            return PlannedFeature(feature.name, failed, head, None, change, (), error)
+        known = self._known(ingredients, standing)
+        declared = ingredients.declared(schema, known.content_hash if known else None)
+        equal = equal_to(standing, feature.name, declared) if known else None
+        if equal is None:
+            planned = self._changed(ingredients, standing, declared, is_known=known is not None)
+        else:
+            planned = PlannedFeature(
+                feature.name,
+                PlanStatus.UNCHANGED,
+                head,
+                None,
+                versioning.UNCHANGED,
+                (),
+                equals=equal.version,
+                remakes=None if has_objects(self._workspace, equal) else equal.version,
+            )
+        return replace(
+            planned,
+            unseen=ingredients.code.unseen,
+            is_pinned=standing.is_pinned,
+            warning=missing_files(self._workspace, current) if current else None,
+            remarks=(*planned.remarks, *planning_remarks(self._workspace, standing, equal)),
         )
-    if current is None or standing.newest is None:
-        change = versioning.Change(Bump.NONE, "first_build")
-        first = versioning.next_version(None, change, numbers.of(feature.name))
-        return PlannedFeature(
-            feature.name, PlanStatus.NEW, None, first, change, (), unseen=ingredients.code.unseen
+
+    def _known(self, ingredients: Ingredients, standing: Standing) -> Manifest | None:
+        """The version that the ingredients are known to give, without computing."""
+        content = self._recipes.content(ingredients.recipe)
+        found = (m for m in standing.all if m.recipe == ingredients.recipe)
+        equal = (m for m in standing.all if m.content_hash == content)
+        return next(found, None) or next(equal, None)
+
+    def _changed(
+        self,
+        ingredients: Ingredients,
+        standing: Standing,
+        declared: versioning.Declared,
+        *,
+        is_known: bool,
+    ) -> PlannedFeature:
+        name = ingredients.feature.name
+        taken = self._numbers.of(name)
+        highest = standing.newest.version if standing.newest else None
+        found = restorable(self._workspace, name, declared, highest, taken)
+        certain = next((m for m in found if m.recipe == ingredients.recipe), None)
+        if certain is not None:
+            declared = versioning.declared_by(certain)
+        changes = [_change(manifest, name, declared) for manifest in standing.compared]
+        change, against = strongest(standing, changes)
+        causes = tuple[str, ...]()
+        if standing.head is not None and not is_known and certain is None:
+            causes = recompute_causes(ingredients, standing.head)
+        following = None
+        if certain is not None:
+            following = certain.version
+        elif standing.head is None or change.bump is not Bump.NONE:
+            following = versioning.next_version(highest, change, taken)
+        restored = next(iter(found), None) if following is not None else None
+        planned = PlannedFeature(
+            name,
+            _status(standing, change, causes),
+            standing.head.version if standing.head else None,
+            following,
+            change,
+            causes,
+            against=against,
+            restored=restored.version if restored else None,
         )
-    declared = ingredients.declared(schema, None)
-    is_known = any(m.recipe == ingredients.recipe for m in standing.all)
-    if not is_known:
-        content = recipes.content(ingredients.recipe)
-        is_known = any(m.content_hash == content for m in standing.all)
-    changes = [versioning.compare(manifest, declared) for manifest in standing.compared]
-    change = max(changes, key=lambda c: c.bump)
-    if any(m.recipe == ingredients.recipe and _equals(m, declared) for m in standing.all):
-        change = versioning.UNCHANGED
-    causes = () if is_known else recompute_causes(ingredients, current)
-    if change.bump is not Bump.NONE:
-        status = PlanStatus.CHANGED
-    else:
-        status = PlanStatus.UNKNOWN if causes else PlanStatus.UNCHANGED
-    following = None
-    if change.bump is not Bump.NONE:
-        taken = numbers.of(feature.name)
-        following = versioning.next_version(standing.newest.version, change, taken)
-    unseen = ingredients.code.unseen
-    head = current.version
-    return PlannedFeature(feature.name, status, head, following, change, causes, unseen=unseen)
+        if planned.restored in (None, following):
+            return planned
+        remark = f"{planned.restored} is restored if its rows are the same, else it is {following}"
+        return replace(planned, remarks=(remark,))
 
 
-def _equals(manifest: Manifest, declared: versioning.Declared) -> bool:
-    return versioning.compare(manifest, declared).bump is Bump.NONE
+def _status(standing: Standing, change: versioning.Change, causes: Sequence[str]) -> PlanStatus:
+    if standing.head is None:
+        return PlanStatus.NEW
+    if change.bump is not Bump.NONE:
+        return PlanStatus.CHANGED
+    return PlanStatus.UNKNOWN if causes else PlanStatus.UNCHANGED
+
+
+def _change(manifest: Manifest, name: str, declared: versioning.Declared) -> versioning.Change:
+    change = versioning.compare(manifest, declared)
+    is_other_name = manifest.name != name and change.bump is Bump.NONE
+    return renamed_from(manifest.name) if is_other_name else change
 
 
 def _schema(ingredients: Ingredients, engine: Callable[[], Engine], standing: Standing) -> Schema:

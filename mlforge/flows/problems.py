@@ -9,7 +9,7 @@ from mlforge.canonical import Plain
 from mlforge.errors import MlforgeError
 from mlforge.flows.leftovers import Leftovers
 from mlforge.ids import Version
-from mlforge.notebook import Shown, Table
+from mlforge.notebook import Shown, Table, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,9 @@ class VerifyEvent:
     stage: str
     number: int
     count: int
+
+    def __str__(self) -> str:
+        return self.stage
 
 
 class ProblemKind(StrEnum):
@@ -82,8 +85,14 @@ class VerifyReport(Shown):
         return max((problem.error.exit_code for problem in self.problems), default=0)
 
     def _tables(self) -> tuple[Table, ...]:
-        found = f"{len(self.problems)} problems" if self.problems else "whole"
-        looked = f"{self.versions:,} versions, {self.objects:,} objects, {self.bytes:,} bytes"
+        found = counted(len(self.problems), "problem") if self.problems else "whole"
+        looked = ", ".join(
+            [
+                counted(self.versions, "version"),
+                counted(self.objects, "object"),
+                counted(self.bytes, "byte"),
+            ]
+        )
         rows = tuple(
             (p.feature or "", str(p.version or ""), p.kind, p.error.message, p.error.hint or "")
             for p in self.problems

@@ -11,9 +11,8 @@ from mlforge.arrow import canonical_table, columns_of
 from mlforge.errors import ContentDiffers, ObjectNotFound
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import refuse_edited
-from mlforge.flows.log import touched
-from mlforge.flows.pins import has_pin
-from mlforge.flows.resolve import Resolved, versions
+from mlforge.flows.remedy import Remedies
+from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
 from mlforge.objects.parquet import read_frame, verified_bytes
@@ -34,10 +33,11 @@ def read_rows(
     try:
         frame = read_frame(workspace.objects, oids, columns, label)
     except ObjectNotFound as error:
+        remedy = Remedies(workspace).of(manifest)
         raise ObjectNotFound(
             f"the rows of {label} are not in this clone",
-            cause=error.message,
-            hint=_rebuild(workspace, manifest),
+            cause=remedy.cause(error.message),
+            hint=remedy.command,
         ) from error
     _refuse_others_rows(manifest, frame.height, frame.schema, columns)
     return frame
@@ -59,19 +59,6 @@ def _refuse_others_rows(
         cause=f"{what}; the manifest says {manifest.rows:,} rows",
         hint="mlforge verify",
     )
-
-
-def _rebuild(workspace: Workspace, manifest: Manifest) -> str:
-    """What makes a version's objects again: a build of the definitions that it was built from."""
-    name, tip = manifest.name, workspace.history.head().commit
-    build = f"mlforge build -f {name}"
-    made = touched(workspace, name, manifest.version).created_in
-    if made is not None and made.is_boundary:
-        return "git fetch --unshallow"
-    known = versions(workspace, name, tip) if tip else ()
-    if made is None or (known[-1:] == (manifest.version,) and not has_pin(workspace, name, tip)):
-        return build
-    return f"git switch --detach {made.id.short} && {build} && git switch -"
 
 
 def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:

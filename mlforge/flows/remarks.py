@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from mlforge.errors import PinInvalid
-from mlforge.flows.decide import Decision
+from mlforge.flows.decide import Decision, pinned_words
+from mlforge.flows.drafts import version_folder
 from mlforge.flows.pins import pin_path, read_pin
-from mlforge.flows.resolve import read_manifest, versions
+from mlforge.flows.resolve import head_version, missing_here, read_manifest, versions
+from mlforge.flows.standing import Standing
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, SourceDigest, Version
-from mlforge.manifest import Manifest
+from mlforge.manifest import FILE_NAME, Manifest
 
 
 def remarks_on(
@@ -30,6 +32,14 @@ def remarks_on(
     return tuple(remark for remark in found if remark is not None)
 
 
+def missing_files(workspace: Workspace, head: Manifest) -> str | None:
+    """A head that git has and the work tree has not, which only git may bring back."""
+    if (version_folder(workspace, head.name, head.version) / FILE_NAME).exists():
+        return None
+    hint = missing_here(workspace, head.name).hint
+    return f"{head.name} {head.version} is committed and missing in the work tree: {hint}"
+
+
 def _pin_remark(decision: Decision, *, is_dry: bool) -> str | None:
     if not decision.was_pinned or decision.head is None:
         return None
@@ -39,9 +49,34 @@ def _pin_remark(decision: Decision, *, is_dry: bool) -> str | None:
             return f"is pinned at {pinned}; the pin would be removed"
         return f"was pinned at {pinned}; the pin is gone"
     if decision.equal is not None:
-        equal, stays = decision.equal.version, decision.head.version
-        return f"unchanged: equals {equal}, head stays pinned at {stays}"
+        return f"unchanged: {pinned_words(decision.head.version, decision.equal.version)}"
     return None
+
+
+def planning_remarks(
+    workspace: Workspace, standing: Standing, equal: Manifest | None
+) -> Iterator[str]:
+    """Of a plan: the pins, the commit's and another one here. `equal`: what a build would equal."""
+    if standing.head is None:
+        return
+    if standing.is_pinned and equal is None:
+        yield f"is pinned at {standing.head.version}; a new version would remove the pin"
+    here = _other_head_here(workspace, standing.head)
+    if here is not None:
+        yield here
+
+
+def _other_head_here(workspace: Workspace, head: Manifest) -> str | None:
+    """Where an uncommitted PIN makes another version head here than the commit's."""
+    try:
+        here = head_version(workspace, head.name, None)
+    except PinInvalid as error:
+        return error.message
+    if here in (None, head.version) or not workspace.history.differs(
+        [pin_path(workspace, head.name)]
+    ):
+        return None
+    return f"head here is {here}: its PIN is not committed; a build looks at the commit's"
 
 
 def _name_remark(decision: Decision, *, is_dry: bool) -> str | None:

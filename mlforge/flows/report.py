@@ -21,6 +21,9 @@ class BuildEvent:
     number: int
     count: int
 
+    def __str__(self) -> str:
+        return f"{self.stage} {self.feature}".rstrip()
+
 
 class BuildStatus(StrEnum):
     """What became of a feature."""
@@ -37,7 +40,9 @@ class BuildOutcome(Shown):
     `status`: `built`, `unchanged` or `failed`. `version` is head now, `previous` what it replaced,
     `change` why (`first build`, `minor: columns_added`), `details` which columns or sources.
     `excluded`: rows without a key or a time. `warning`, `remarks`: what should be known.
-    `seconds`: what it took. `error`: why it failed, None unless it did.
+    `against`: what the change is measured against, where that is not `previous`. `remade`: a
+    version whose rows were not here and were made again. `seconds`: what it took. `error`: why it
+    failed, None unless it did.
     """
 
     name: str
@@ -55,6 +60,8 @@ class BuildOutcome(Shown):
     warning: str | None = None
     remarks: tuple[str, ...] = ()
     error: MlforgeError | None = None
+    against: Version | None = None
+    remade: Version | None = None
 
     def _tables(self) -> tuple[Table, ...]:
         return (Table.of_fields(f"BuildOutcome: {self.name} {self.status}", self.to_dict()),)
@@ -78,6 +85,8 @@ class BuildOutcome(Shown):
             "remarks": list(self.remarks),
             "error": None if self.error is None else self.error.code,
             "message": None if self.error is None else self.error.message,
+            "against": None if self.against is None else str(self.against),
+            "remade": None if self.remade is None else str(self.remade),
         }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,14 @@ import polars as pl
 
 from mlforge.arrow import canonical_table, columns_of
 from mlforge.content import hash_content
-from mlforge.engines.join import Matches, cast_keys, pit_match, spine_instants, take
+from mlforge.engines.join import (
+    Matches,
+    cast_keys,
+    pit_match,
+    spine_instants,
+    take,
+    time_columns,
+)
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import (
     ColumnCollision,
@@ -61,6 +69,9 @@ class TrainEvent:
     feature: str
     number: int
     count: int
+
+    def __str__(self) -> str:
+        return f"joining {self.feature}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +162,10 @@ def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None
             owners.setdefault(name, []).append(selected.label)
     clashes = [f"{name} ({' and '.join(of)})" for name, of in owners.items() if len(of) > 1]
     if clashes:
+        more = len(clashes) - _LISTED
+        listed = ", ".join(clashes[:_LISTED]) + (f" and {more} more" if more > 0 else "")
         raise ColumnCollision(
-            "two columns would have the same name: " + ", ".join(clashes),
+            f"two columns would have the same name: {listed}",
             hint=_way_out(spine, chosen),
         )
 
@@ -173,11 +186,22 @@ def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[_Selected]) -> p
         return instants
     timed = [selected.label for selected in chosen if selected.manifest.schema.timestamp]
     if timed:
+        verb = "has" if len(timed) == 1 else "have"
+        times = time_columns(spine)
         raise InvalidSpine(
-            f"{', '.join(timed)} have event times: say which column of the spine is its time",
-            hint="timestamp=... (--timestamp), one of " + ", ".join(spine.columns),
+            f"{', '.join(timed)} {verb} event times: say which column of the spine is its time",
+            hint=_time_choice(times),
         )
     return None
+
+
+def _time_choice(times: Sequence[str]) -> str:
+    """How to say which of the spine's columns is its time."""
+    if not times:
+        return "add a column of times to the spine: it has none"
+    if len(times) == 1:
+        return f'timestamp="{times[0]}" (--timestamp {shlex.quote(times[0])})'
+    return f"timestamp=... (--timestamp), one of {', '.join(times)}"
 
 
 def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[_Selected]) -> None:
@@ -196,6 +220,8 @@ def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[_Selected]) -
         )
 
 
+# Of clashing names.
+_LISTED = 3
 # No column can be called this: names have no spaces.
 _TIME = "spine time"
 

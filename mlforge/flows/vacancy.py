@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
+from mlforge.config import FILE_NAME, bare_root, project_root
 from mlforge.errors import FolderOccupied
 from mlforge.flows.rooms import is_leftover
 from mlforge.history.base import History
@@ -19,6 +20,17 @@ def refuse_file(folder: Path) -> None:
     found = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not found.is_dir():
         raise FolderOccupied(f"{found} is there, and is no folder", hint=elsewhere(found))
+
+
+def refuse_second_project(place: Path, folder: Path) -> None:
+    """Where no folder is named, a folder inside a project does not become another."""
+    around = project_root(place.parent) or bare_root(place.parent)
+    if around is not None:
+        raise FolderOccupied(
+            f"{folder} is inside the project {around}",
+            cause="no folder was named, and a project inside another is seldom meant",
+            hint="mlforge init .",
+        )
 
 
 def refuse_occupied(place: Path, folder: Path) -> None:
@@ -45,6 +57,11 @@ def refuse_other_files(
         occupied.update(_occupied_here(place, path, data))
         if commit is not None and _is_occupied_in(history, commit, prefix + path, data):
             occupied.add(path)
+    if occupied and (place / FILE_NAME).is_file():
+        raise FolderOccupied(
+            f"{folder} is a project already: {_listed(sorted(occupied))} would be replaced",
+            hint=f"cd {shlex.quote(str(folder))} && mlforge build",
+        )
     if occupied:
         raise FolderOccupied(
             f"{folder} has files that a new project would replace: {_listed(sorted(occupied))}",

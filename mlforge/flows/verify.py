@@ -26,6 +26,7 @@ from mlforge.flows.mending import Mending
 from mlforge.flows.pins import read_pin
 from mlforge.flows.problems import Problem, ProblemKind, VerifyEvent, VerifyReport
 from mlforge.flows.profiles import profile_path, read_profile
+from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import feature_names, read_manifest, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ObjectId, Version, hash_file
@@ -64,6 +65,7 @@ class _Verification:
         self._leftovers = leftovers(workspace)
         self._commit = workspace.history.head().commit
         self._mending = Mending(workspace, self._commit)
+        self._remedies = Remedies(workspace)
         # Of each object that was hashed: what is wrong with it.
         self._faults: dict[ObjectId, str | None] = {}
         self._counts: dict[tuple[object, ...], Recount] = {}
@@ -231,18 +233,22 @@ class _Verification:
         if oid in self._faults and self._faults[oid] is None:
             return None
         if oid not in self._faults and not os.path.lexists(place):
+            remedy = self._remedies.of(manifest)
             missing = ObjectNotFound(
                 f"the rows of {_label(manifest)} are not in this clone",
-                cause=f"the object {oid.short} is not in this store",
-                hint=self._mending.rebuild(manifest, is_forced=False),
+                cause=remedy.cause(f"the object {oid.short} is not in this store"),
+                hint=remedy.command,
             )
             return Problem(ProblemKind.OBJECT_MISSING, manifest.name, manifest.version, missing)
-        hint = self._mending.rebuild(manifest, is_forced=True)
+        remedy = self._remedies.of(manifest, is_forced=True)
+        hint = remedy.command
         if oid not in self._faults:
             hint = f"{self._mending.remove(place)} && {hint}"
         corrupt = ObjectCorrupt(
             f"{_label(manifest)} is corrupt",
-            cause=f"object {oid.short}: {self._faults.get(oid, 'it is no regular file')}",
+            cause=remedy.cause(
+                f"object {oid.short}: {self._faults.get(oid, 'it is no regular file')}"
+            ),
             hint=hint,
         )
         return Problem(ProblemKind.OBJECT_CORRUPT, manifest.name, manifest.version, corrupt)

@@ -25,8 +25,10 @@ def unsupported(name: str, column: str | None) -> UnsupportedType:
     lower = name.lower().strip('"')
     way = next((way for start, way in _WAYS_OUT.items() if lower.startswith(start)), None)
     subject = column or "it"
-    return UnsupportedType(
+    error = UnsupportedType(
         f"{what}, which mlforge does not store" if column else f"mlforge does not store {what}",
         cause=f"{name} {way.partition(':')[0]}" if way else None,
         hint=(way.partition(": ")[2] if way else f"cast {subject} in the function, or drop it"),
     )
+    error.column = column
+    return error

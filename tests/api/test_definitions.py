@@ -175,8 +175,9 @@ def test_exact_matches_can_be_excluded(store: mlf.LocalStore) -> None:
 
 @pytest.mark.parametrize("features", [[], "user_spend"])
 def test_features_must_be_a_list(store: mlf.LocalStore, features: list[str]) -> None:
-    with pytest.raises(InvalidUsage):
+    with pytest.raises(InvalidUsage) as told:
         mlf.get_training_data(SPINE, features, store=store, timestamp="when")
+    assert told.value.hint == ('features=["user_spend"]' if features else '["NAME"]')
 
 
 def test_definitions_join_with_their_own_store(
@@ -195,7 +196,7 @@ def test_a_spine_without_a_zone_meets_aware_times_only_when_told(store: mlf.Loca
         naive, ["user_spend"], store=store, timestamp="when", timezone="UTC"
     )
     assert told.drop("when").equals(aware.drop("when"))
-    with pytest.raises(InvalidUsage, match="not built yet"):
+    with pytest.raises(InvalidUsage, match="not supported"):
         mlf.get_training_data(
             naive, ["user_spend"], store=store, timestamp="when", timezone="Europe/Berlin"
         )

@@ -86,7 +86,7 @@ def test_what_is_no_reference_is_told(
 
 def test_options_of_a_join_that_are_not_there_yet_are_errors(two: mlf.LocalStore) -> None:
     for options in ({"ambiguous": "earliest"}, {"timezone": "Europe/Berlin"}):
-        with pytest.raises(InvalidUsage, match="not built yet"):
+        with pytest.raises(InvalidUsage, match="not supported"):
             mlf.get_training_data(
                 SPINE,
                 ["user_spend"],

@@ -77,6 +77,18 @@ def test_each_result_is_short_plain_and_frozen(rebuilt: mlf.Definitions) -> None
             shown.anything = 1  # type: ignore[attr-defined]
 
 
+def test_an_overview_says_at_the_prompt_what_list_says(rebuilt: mlf.Definitions) -> None:
+    lines = repr(rebuilt.offline_store.overview()).splitlines()
+    assert lines[1].split() == ["feature", "version", "keys", "columns", "rows", "description"]
+    assert any(line.split()[:4] == ["user_spend", "1.0.1", "user_id", "6"] for line in lines)
+
+
+def test_one_thing_is_not_told_as_many(defs: mlf.Definitions) -> None:
+    defs.build(["user_profile"])
+    assert repr(defs).endswith(": 2 features>")
+    assert "whole; 1 version, 1 object, " in repr(defs.offline_store.verify())
+
+
 def test_hostile_words_are_shown_as_words(rebuilt: mlf.Definitions) -> None:
     page = rebuilt.offline_store.metadata("user_spend")._repr_html_()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;\\x1b[31m" in page

@@ -231,6 +231,45 @@ def merged(shop: Shop) -> None:
     shop.git("merge", "-q", "--no-edit", "review")
 
 
+HOLLOW = """\
+user = mlf.Entity(name="user", join_key="user_ref", from_columns=["user_id", "country"])
+
+@mlf.feature(entities=[user], source="data/users.csv")
+def nobody(df):
+    return df.filter(pl.lit(False)).select("user_id", "country")
+
+@mlf.feature(keys=["user_id"], source="data/users.csv")
+def silent(df):
+    return df.select("user_id", nothing=pl.lit(None, pl.Float64), later=pl.lit(None, pl.String))
+
+@mlf.feature(keys=["user_id"], source="data/users.csv")
+def unseen(df):
+    open("data/users.csv").close()
+    return df.select("user_id")
+"""
+
+
+def hollow(shop: Shop) -> None:
+    """A feature without a row, one with columns of nulls alone, one that reads what is not told."""
+    path = shop.root / "features.py"
+    path.write_text(path.read_text() + "\n" + HOLLOW)
+    shop.git("commit", "-q", "-am", "hollow")
+    built(shop)
+
+
+def unplaced(shop: Shop) -> None:
+    """A version here, and no commit at all."""
+    built(shop)
+    shop.git("update-ref", "-d", "HEAD")
+
+
+def unmarked(shop: Shop) -> None:
+    """A head that is broken for no further cause: its format is of the future."""
+    built(shop)
+    path = shop.store / "user_profile/1.0.0/manifest.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+
+
 TRAIN = ("train", "data/spine.parquet", "--timestamp", "when", "-o", "out.parquet", "-f")
 State = Callable[[Shop], None]
 CASES: dict[str, tuple[State, tuple[str, ...]]] = {
@@ -298,6 +337,10 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "build-checked-out": (checked_out_and_changed, ("build",)),
     "build-renamed": (renaming, ("build",)),
     "plan-retired": (undeclared, ("plan",)),
+    "plan-pinned": (pinned, ("plan",)),
+    "plan-checked-out-json": (checked_out_and_changed, ("plan", "--json")),
+    "plan-no-rows": (emptied, ("plan",)),
+    "build-no-rows": (emptied, ("build",)),
     "plan-markdown": (changed, ("plan", "--format", "markdown")),
     "log-renamed": (renamed, ("log", "user_profile")),
     "log-draft": (drafted, ("log", "user_spend")),
@@ -458,6 +501,15 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "init-json": (fresh, ("init", "new", "--json")),
     "init-dry-run-json": (fresh, ("init", "new", "--dry-run", "--json")),
     "verify-strewn-json": (strewn, ("verify", "--json")),
+    "show-no-rows-json": (hollow, ("show", "nobody", "--json")),
+    "show-nulls-json": (hollow, ("show", "silent", "--json")),
+    "diff-hollow-json": (hollow, ("diff", "HEAD~1..HEAD", "--json")),
+    "manifest-hollow-json": (hollow, ("manifest", "--json")),
+    "plan-unseen-json": (hollow, ("plan", "--json")),
+    "manifest-renamed-json": (renamed, ("manifest", "--json")),
+    "list-future-json": (unmarked, ("list", "--json")),
+    "verify-future-json": (unmarked, ("verify", "--json")),
+    "train-no-commit-json": (unplaced, (*TRAIN, "user_profile", "--json")),
 }
 _TEMPLATES: dict[State, Path] = {}
 

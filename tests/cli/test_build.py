@@ -265,8 +265,22 @@ def test_nondeterministic_function_keeps_its_head_and_is_named(shop: Shop) -> No
     assert "gives other values each time" in done.stderr
     assert "user_spend__amount__sum__1d__7d" in done.stderr
     assert shop.version("user_spend") == "1.0.0"
-    shop.mlforge("build", "-f", "user_spend", "--force", "--accept-nondeterminism")
+    said = shop.mlforge("build", "-f", "user_spend", "--force", "--accept-nondeterminism")
+    assert "user_spend  other values of the same data and code were accepted" in said
     assert shop.version("user_spend") == "1.0.1"
+
+
+def test_rows_that_are_left_out_are_a_warning(shop: Shop) -> None:
+    (shop.root / "data/users.csv").write_text("user_id,country\na,DE\n,FR\n")
+    done = shop.run("build", "-f", "user_profile")
+    assert done.returncode == 0
+    assert "warning: user_profile: 1 row without a key or time left out" in done.stderr
+
+
+def test_a_source_that_cannot_be_read_is_told_with_its_folder_and_feature(shop: Shop) -> None:
+    (shop.root / "data/events.parquet").write_bytes(b"PAR1 nothing")
+    said = shop.run("build").stderr
+    assert "user_spend: data/events.parquet cannot be read as parquet" in said
 
 
 def test_eager_code_works(shop: Shop) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from mlforge.cli.demo import environment, play
+from mlforge.cli.demo import _Begun, _cleared, _without_next, environment, play
 from mlforge.cli.render import Screen
 from mlforge.flows.demo import demo
 from mlforge.flows.steps import Run, Say
@@ -109,7 +109,7 @@ def test_a_hooks_repository_is_not_the_storys() -> None:
     assert kept == {"GIT_AUTHOR_NAME": "Ada", "GIT_PAGER": "cat"}
 
 
-def test_ctrl_c_ends_it_with_one_word_and_a_whole_repository(tmp_path: Path) -> None:
+def test_ctrl_c_ends_it_with_one_word_and_leaves_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen(
         COMMAND,
         cwd=tmp_path,
@@ -125,7 +125,42 @@ def test_ctrl_c_ends_it_with_one_word_and_a_whole_repository(tmp_path: Path) -> 
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130
-    assert "interrupted" in err
-    assert "Traceback" not in err
-    Shop(Git(tmp_path / "mlforge-demo")).mlforge("build")
-    Git(tmp_path / "mlforge-demo").fsck()
+    assert err == "interrupted: nothing half-made is left\n"
+    assert_nothing_is_in_the_way(tmp_path)
+
+
+def test_a_reader_that_has_gone_away_ends_it_silently(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        COMMAND, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "$ mlforge init" not in process.stdout.readline():
+            assert process.poll() is None
+        process.stdout.close()
+        err = process.stderr.read()
+    assert (process.returncode, err) == (141, "")
+    assert_nothing_is_in_the_way(tmp_path)
+
+
+def assert_nothing_is_in_the_way(folder: Path) -> None:
+    """Of the next demo: the last one has left neither its project nor a draft of it."""
+    assert not [name for name in os.listdir(folder) if "demo" in name]
+
+
+def test_a_story_that_was_not_begun_clears_nothing(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("three years")
+    with pytest.raises(KeyboardInterrupt), _cleared(tmp_path, _Begun([])):
+        raise KeyboardInterrupt
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_story_names_no_next_command_but_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    Screen().next("mlforge list")
+    assert "next: " in capsys.readouterr().err
+    with _without_next():
+        Screen().next("mlforge list")
+    assert capsys.readouterr().err == ""

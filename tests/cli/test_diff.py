@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from mlforge.api.project import find_project
 from mlforge.cli.diff import code, markdown_lines, table_lines
 from tests.shop import Shop
 from tests.test_lightness import HEAVY
@@ -27,7 +28,7 @@ def test_a_table_fits_80_columns_and_says_rule_rows_and_columns(built: Shop) -> 
     out = built.mlforge("diff", "user_spend")
     assert max(map(len, out.splitlines())) <= 80
     words = " ".join(out.split())
-    assert "user_spend 1.0.0 -> 2.0.0 rule major: metrics_removed, raised major" in words
+    assert "user_spend 1.0.0 -> 2.0.0 rule major: metrics_removed" in words
     assert "rows 5 -> 7 (+40.0 %) keys 2 times" in words
     assert "- user_spend__amount__sum__1d__30d float64 nulls 0 % distinct 5 mean 3.08" in words
     assert "~ user_spend__amount__count__1d__7d" in words
@@ -54,7 +55,7 @@ def test_markdown_and_table_are_made_from_the_json_alone(built: Shop) -> None:
 def test_markdown_is_a_comment_with_a_row_a_feature_and_a_row_a_column(built: Shop) -> None:
     lines = built.mlforge("diff", "HEAD~1..", "--format", "markdown").splitlines()
     assert lines[0].startswith("**1 feature** differs between `HEAD~1 (")
-    assert lines[4].startswith("| `user_spend` | 1.0.0 -> 2.0.0 | major: metrics_removed,")
+    assert lines[4].startswith("| `user_spend` | 1.0.0 -> 2.0.0 | major: metrics_removed |")
     row = next(line for line in lines if "`user_spend__amount__sum__1d__30d`" in line)
     assert row.startswith("| `-` | `user_spend__amount__sum__1d__30d` | `float64` | `0 %` | `5` |")
     assert lines.count("</details>") == 1
@@ -71,6 +72,22 @@ def test_text_from_data_is_no_markdown_and_no_escape_sequence(shop: Shop) -> Non
     row = next(line for line in out.splitlines() if "`country`" in line)
     assert row.replace("\\|", "").count("|") == 8
     assert "`` " in row
+
+
+def test_lengths_of_time_are_said_as_they_are_declared(shop: Shop) -> None:
+    took = "took=pl.Series([{}], dtype=pl.Duration('us'))"
+    shop.edit('"user_id", "country")', '"user_id", ' + took.format("3_000_000, None") + ")")
+    shop.mlforge("build")
+    shop.edit(took.format("3_000_000, None"), took.format("3_000_000, 5_400_000_000"))
+    shop.mlforge("build")
+    range = "3s .. 3s -> 3s .. 1h30m"
+    assert f"range {range}" in shop.mlforge("diff", "user_profile")
+    assert f"| `{range}` |" in shop.mlforge("diff", "user_profile", "--format", "markdown")
+    assert "3s .. 1h30m" in shop.mlforge("show", "user_profile")
+    assert "1h30m" in repr(find_project(shop.root).store().metadata("user_profile"))
+    # What a program reads stays microseconds.
+    columns = shop.json("show", "user_profile")["profile"]["columns"]
+    assert ("3000000", "5400000000") in [(column["min"], column["max"]) for column in columns]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ VOLATILE = (
     (r"\b\d+\.\d s\b", "TIME"),
     (r"\b[\d.]+ (B|KB|MB)(?=\s|$|,)", "SIZE"),
     # Of csv and markdown: bytes stand before the tags.
-    (r'\b\d+(?=,"\[|,\[\]| \| \[)', "BYTES"),
+    (r'\b\d+(?=,"\[|,\[\]| \| `?\[)', "BYTES"),
     (r"  +", "  "),
     (r"[ \t]+$", ""),
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import mlforge
 from mlforge.flows.template import template
 from tests.git_cli import Git
 from tests.shop import Done, Shop
@@ -56,7 +57,9 @@ def typed(shop: Shop, line: str) -> None:
     if program == "mlforge":
         shop.mlforge(*rest)
         return
-    words = [sys.executable, "-m", "pytest"] if program == "pytest" else ["sh", "-c", line]
+    if program == "pip":
+        return  # no network; what it installs is here
+    words = [sys.executable, *rest] if program == "python" else ["sh", "-c", line]
     done = subprocess.run(words, cwd=shop.root, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -75,11 +78,19 @@ def test_a_new_project_does_all_that_its_readme_and_its_workflow_say(desk: Shop)
     commands = re.findall(r"- run: (.*)", workflow)
     assert "mlforge build --dry-run" in commands
     for line in commands:
-        if not line.startswith("pip ") and line != "pytest":
-            typed(shop, line)
+        for command in line.split(" && "):
+            typed(shop, command)
     with (shop.root / "features/planes.py").open("a") as file:
         file.write("# Not committed.\n")
     refused(shop.run("build", "--dry-run"), 4, "MLF0613")
+
+
+def test_the_workflow_says_once_what_pip_installs_and_asks_whether_it_is_this_mlforge() -> None:
+    workflow = template()[".github/workflows/features.yml"].decode()
+    assert re.findall(r"^  MLFORGE: (.+)$", workflow, re.M) == [f"mlforge=={mlforge.__version__}"]
+    installs, asks = re.findall(r"- run: (.+)", workflow)[:2]
+    assert installs == 'pip install "$MLFORGE" pytest'
+    assert asks == "mlforge --version && mlforge explain MLF0903"
 
 
 def readme(shop: Shop) -> str:
@@ -193,7 +204,7 @@ def test_git_the_program_is_not_needed(desk: Shop, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", str(desk.root))
     shop = made(desk)
     shop.mlforge("build", "-f", "planes")
-    assert "first_build" in shop.mlforge("log")
+    assert "first build" in shop.mlforge("log")
 
 
 def test_the_branch_is_what_git_would_call_it(desk: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,6 +249,30 @@ def test_no_file_is_ever_replaced(desk: Shop) -> None:
     told = refused(desk.run("init"), 4, "MLF0614")
     assert "would replace: README.md, features\n" in told
     assert files_in(desk.root) == {"README.md": b"mine\n", "features": b"a file\n"}
+
+
+def test_a_project_with_changes_is_told_to_be_one(desk: Shop) -> None:
+    shop = made(desk)
+    shop.edit("1d", "2d", "features/delays.py")
+    told = refused(desk.run("init", "shop"), 4, "MLF0614")
+    assert "shop is a project already: features/delays.py would be replaced\n" in told
+    assert f"hint: cd {shop.root} && mlforge build\n" in told
+    assert shop.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("file", ["mlforge.toml", "features.py"])
+def test_a_project_in_a_project_wants_its_folder_named(desk: Shop, file: str) -> None:
+    desk.git("init", "-q")
+    desk.git.commit(file, "")
+    (desk.root / "notes").mkdir()
+    inside = Shop(Git(desk.root / "notes"))
+    for arguments in ((), ("--dry-run",)):
+        told = refused(inside.run("init", *arguments), 4, "MLF0614")
+        assert f"notes is inside the project {desk.root}\n" in told
+        assert told.endswith("hint: mlforge init .\n")
+    assert os.listdir(inside.root) == []
+    inside.mlforge("init", ".")
+    assert (inside.root / "mlforge.toml").is_file()
 
 
 def test_a_file_that_only_the_commit_has_counts_as_there(desk: Shop) -> None:

@@ -7,51 +7,30 @@ that went away, or has another type, needs a new number in its `schema`.
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from mlforge.cli.app import app
 from tests.cli.cases import CASES, in_state
+from tests.contracts import (
+    FOLDER,
+    IS_UPDATE,
+    MADE_FROM,
+    NULLABLE,
+    check,
+    contract,
+    described,
+    file_of,
+)
 
-ROOT = Path(__file__).parents[2]
-FOLDER, PAGE = ROOT / "docs/reference/json", ROOT / "docs/reference/json.md"
-IS_UPDATE = os.environ.get("MLFORGE_UPDATE_GOLDEN") == "1"
+PAGE = FOLDER.with_suffix(".md")
 COMMANDS = sorted({args[0] for _, args in CASES.values() if "--json" in args})
-_TYPES = {bool: "boolean", int: "integer", str: "string", list: "array", dict: "object"}
-
-
-def described(values: Sequence[Any]) -> dict[str, Any]:
-    """What values have in common, as JSON Schema: every field of every object, every type."""
-    types = sorted({_TYPES.get(type(value), "null") for value in values})
-    found: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
-    records = [value for value in values if isinstance(value, dict)]
-    if records:
-        names = sorted({name for record in records for name in record})
-        found["properties"] = {
-            name: described([record[name] for record in records if name in record])
-            for name in names
-        }
-        found["required"] = [name for name in names if all(name in r for r in records)]
-    items = [item for value in values if isinstance(value, list) for item in value]
-    return {**found, "items": described(items)} if items else found
-
-
-def contract(schema: str, documents: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    found = described(documents)
-    found["properties"]["schema"] = {"const": schema}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": schema, **found}
-
-
-def file_of(schema: str) -> Path:
-    """`mlforge.list.tags/v1` is described in `list.tags.v1.json`."""
-    assert re.fullmatch(r"mlforge\.[a-z.]+/v\d+", schema)
-    return FOLDER / f"{schema.removeprefix('mlforge.').replace('/', '.')}.json"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -92,3 +71,32 @@ def test_each_contract_is_in_the_page() -> None:
 )
 def test_a_field_that_is_gone_new_or_of_another_type_would_be_noticed(other: object) -> None:
     assert described([other]) != described([{"rows": 1}])
+
+
+def open_ends(node: dict[str, Any], path: str) -> Iterator[str]:
+    """Fields of which a contract says too little: only null, or a list of anything."""
+    if node.get("type") == "null" or ("array" in node.get("type", ()) and "items" not in node):
+        yield path
+    for name, inner in node.get("properties", {}).items():
+        yield from open_ends(inner, f"{path}.{name}")
+    yield from open_ends(node["items"], f"{path}[]") if "items" in node else ()
+
+
+def test_a_contract_leaves_no_field_open() -> None:
+    read = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in FOLDER.iterdir()}
+    assert [end for name, node in read.items() for end in open_ends(node, name)] == []
+
+
+def test_what_may_be_null_is_told_of_documents_that_there_are() -> None:
+    names = {path.name.removesuffix(".v1.json") for path in FOLDER.glob("*.json")}
+    assert {*MADE_FROM, *NULLABLE} <= names
+    assert names - MADE_FROM.keys() == {"list.entities", "list.sources", "list.tags"}
+
+
+def test_a_document_that_breaks_its_contract_is_noticed_in_every_test() -> None:
+    version = {"version": "1.0.0", "head": True, "pinned": False, "draft": False}
+    good = {"schema": "mlforge.versions/v1", "feature": "a", "head": "1.0.0", "note": None}
+    check(json.dumps({**good, "versions": [version]}))
+    for bad in ({"versions": None}, {"feature": 1}, {"versions": [{**version, "new": 1}]}):
+        with pytest.raises(jsonschema.ValidationError):
+            check(json.dumps({**good, "versions": [version], **bad}))

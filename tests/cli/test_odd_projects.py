@@ -185,7 +185,7 @@ def test_a_url_is_refused_without_its_secret(shop: Shop) -> None:
     done = shop.run("build")
     assert done.returncode == 2
     assert "secret" not in done.stderr
-    assert "URLs are not built yet" in done.stderr
+    assert "URLs are not supported" in done.stderr
 
 
 def test_a_dry_run_of_a_moving_function_is_told_without_a_crash(shop: Shop) -> None:

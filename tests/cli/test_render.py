@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
+import re
 
 import pytest
 
-from mlforge.cli.layout import stacked
+from mlforge.cli.layout import laid_out, stacked
 from mlforge.cli.render import Format, Progress, Screen, Table
-from mlforge.cli.text import one_line, percent, safe, size, width
+from mlforge.cli.text import cuts, forms, markdown, one_line, percent, safe, size, tail, width
 
 
 def test_cells_are_aligned_by_the_columns_they_take(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,6 +77,60 @@ def test_a_table_in_a_narrow_terminal_has_each_rows_facts_below_its_name() -> No
     assert lines[5] == [("  ", ""), ("note x", "dim")]
 
 
+HOSTILE = "\x1b[31m<script>alert(1)</script> | [x](http://evil) <b>@you</b> `code` \x9b2J\u202e"
+
+
+class Terminal(io.StringIO):
+    """What would be seen: that it is a terminal is all that matters here."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def written(format: Format, file: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr("sys.stdout", file)
+    record = {"rows": [{"name": HOSTILE}]}
+    Screen().document(format, "x/v1", record, "rows", Table(("a",), [[HOSTILE]]))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("format", Format)
+def test_no_format_takes_a_control_character_to_a_terminal(
+    format: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    seen = written(format, Terminal(), monkeypatch)
+    assert all(c.isprintable() or c == "\n" for c in seen)
+    if format in (Format.JSON, Format.JSONL):
+        assert HOSTILE in json.loads(seen).get("rows", [json.loads(seen)])[0].values()
+
+
+def test_a_pipe_gets_csv_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = list(csv.reader(io.StringIO(written(Format.CSV, io.StringIO(), monkeypatch))))
+    assert rows == [["name"], [HOSTILE]]
+
+
+def test_no_markdown_takes_data_for_anything_but_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = written(Format.MARKDOWN, io.StringIO(), monkeypatch).splitlines()[2]
+    assert cell.startswith("| `` \\x1b[31m<script>")
+    assert cell.endswith(" `` |")
+    # The bar of the data ends no cell.
+    assert re.findall(r"(?<!\\)\|", cell) == ["|", "|"]
+
+
+@pytest.mark.parametrize(
+    "text", ["<b>", "a|b", "[x](y)", "https://x", "www.x.de", "@you", "#1", "*a*", "_a_", "a&lt;"]
+)
+def test_what_markdown_reads_as_more_than_words_is_code(text: str) -> None:
+    assert markdown(text) == "`" + text.replace("|", "\\|") + "`"
+
+
+@pytest.mark.parametrize("text", ["", "user_spend", "a__b_c", "1.0.0", "minor: 5 %", "Übung (1)"])
+def test_words_names_and_numbers_are_themselves_in_markdown(text: str) -> None:
+    assert markdown(text) == text
+
+
 def test_an_answer_at_a_terminal_is_yes_only_if_it_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,3 +139,48 @@ def test_an_answer_at_a_terminal_is_yes_only_if_it_says_so(
         monkeypatch.setattr("sys.stdin", io.StringIO(answer))
         assert Screen().ask("Go on?") is is_yes
     assert capsys.readouterr().err.startswith("Go on? [y/N] ")
+
+
+def lines_of(table: Table, room: int | None) -> list[str]:
+    return ["".join(text for text, _ in cells).rstrip() for cells in laid_out(table, room)]
+
+
+def test_a_column_that_no_row_fills_is_left_out() -> None:
+    table = Table(("name", "tags", "rows"), [["a", "", "1"], ["b", "", "2"]])
+    assert lines_of(table, None) == ["name  rows", "a     1", "b     2"]
+    assert lines_of(Table(("name", "tags"), []), None) == ["name  tags"]
+
+
+def test_a_table_gets_shorter_before_it_is_stacked() -> None:
+    table = Table(("", "", ""), [["a", ("long words", "words", ""), "7"]], has_header=False)
+    assert [lines_of(table, room) for room in (None, 16, 15, 11, 10, 4, 3)] == [
+        ["a  long words  7"],
+        ["a  long words  7"],
+        ["a  words  7"],
+        ["a  words  7"],
+        ["a  7"],
+        ["a  7"],
+        ["a", "  long", "  words", "  7"],
+    ]
+
+
+def test_details_are_told_shorter_and_shorter() -> None:
+    names = ["+ spend__amount__count__1d__3d", "+ spend__amount__mean__1d__3d"]
+    assert forms(names) == (f"{names[0]} and 1 more", "+ …count__1d__3d and 1 more", "+2", "")
+    assert forms(["+ a", "- b"])[2] == forms(["source data/x.csv changed"])[2] == ""
+    assert forms([]) == ("", "", "", "")
+    assert (tail("data/transactions.csv"), tail("x" * 30)) == ("…transactions.csv", "…" + "x" * 18)
+    assert cuts("seven words", (8, 20)) == ("seven words", "seven w…", "seven words")
+
+
+def test_ctrl_c_at_a_question_ends_its_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Interrupted(io.StringIO):
+        def readline(self, size: int | None = -1, /) -> str:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        Screen().ask("Go on?")
+    assert capsys.readouterr().err == "Go on? [y/N] \n"

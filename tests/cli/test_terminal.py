@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.git_cli import Git
 from tests.shop import Shop
 from tests.typist import Typist, mlforge
 
@@ -106,6 +107,15 @@ def test_a_narrow_terminal_loses_no_fact(built: Shop) -> None:
     assert {*wide} - {"feature"} <= {*narrow}
 
 
+def test_csv_of_hostile_data_is_harmless_on_a_terminal_and_exact_in_a_pipe(built: Shop) -> None:
+    built.edit("What a user spends", "What \\x1b[31mred")
+    built.mlforge("build")
+    code, typist = seen(built, "list", "--format", "csv")
+    assert (code, "\x1b[31m" in typist.raw) == (0, False)
+    assert "\\x1b[31mred" in typist.text
+    assert "\x1b[31mred" in built.mlforge("list", "--format", "csv")
+
+
 def test_ctrl_c_while_the_users_function_runs_leaves_nothing(built: Shop) -> None:
     built.edit(
         'return df.select("user_id", "country")',
@@ -136,3 +146,25 @@ def test_bash_completes_a_feature_and_its_versions(built: Shop, tmp_path: Path) 
         bash.type("\b@\t", after="user_profile ")
         bash.type("\r", after="@1.0.0")
         bash.wait("data/users.csv")
+
+
+def test_a_normal_project_is_told_in_tables_of_80_columns(tmp_path: Path) -> None:
+    Shop.run(Shop.__new__(Shop), "init", "flights", cwd=tmp_path)
+    flights = Shop(Git(tmp_path / "flights"))
+    flights.mlforge("build")
+    flights.edit('["1d", "7d", "30d"]', '["1d", "3d", "7d", "30d"]', "features/delays.py")
+    names = ("carrier_delays", "tail_last_arrival", "planes")
+    for args in (["plan"], ["build"], ["list"], ["log"]):
+        code, typist = seen(flights, *args)
+        assert code == 0
+        lines = typist.text.splitlines()
+        assert max(len(line) for line in lines) <= 80, typist.text
+        assert any(re.match(r"carrier_delays +1\.[01]\.0 ", line) for line in lines), typist.text
+        # A row that is stacked has its facts below, behind two spaces.
+        assert not any(line.startswith("  ") or line in names for line in lines), typist.text
+
+
+def test_a_diff_is_as_narrow_as_the_terminal(built: Shop) -> None:
+    code, typist = seen(built, "diff", "user_spend", columns=50)
+    assert code == 0
+    assert max(len(line) for line in typist.text.splitlines()) <= 50, typist.text

@@ -132,3 +132,27 @@ def test_another_manifest_under_a_committed_number_gives_no_row(built: Shop) -> 
     done = built.run("train", "one.csv", "-f", "user_profile", "-o", "o.csv")
     assert done.returncode == 5
     assert "is not what was committed" in done.stderr
+
+
+def test_a_feature_asked_for_twice_is_told_in_one_short_line(built: Shop) -> None:
+    asked = ["-f", "user_spend,user_spend@1.0.0", "--timestamp", "when", "-o", "o.csv"]
+    done = built.run("train", "spine.parquet", *asked)
+    assert done.returncode == 2
+    assert "and 3 more" in done.stderr
+    assert max(len(line) for line in done.stderr.splitlines()) < 300
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ([], 'hint: timestamp="when" (--timestamp when)'),
+        (["--timestamp", "late"], "hint: name a column that is a time: when"),
+        (["--timestamp", "user_id"], "hint: parse it: "),
+    ],
+)
+def test_only_columns_that_are_times_are_offered(built: Shop, more: list[str], said: str) -> None:
+    spine = pl.read_parquet(built.root / "spine.parquet")
+    spine.with_columns(late=pl.lit(True)).write_parquet(built.root / "spine.parquet")
+    done = built.run("train", "spine.parquet", "-f", "user_spend", "-o", "o.csv", *more)
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -17,7 +17,7 @@ import typer.main
 
 from mlforge.cli.app import DOCUMENTATION, app
 from tests.cli.test_bad_input import snapshot
-from tests.shop import Shop
+from tests.shop import Shop, make_shop
 
 ROOT = Path(__file__).parents[2]
 GROUP = typer.main.get_command(app)
@@ -103,8 +103,16 @@ def test_verbose_says_on_stderr_what_is_read_and_leaves_the_data_alone(built: Sh
     json.loads(done.stdout)
     lines = done.stderr.splitlines()
     assert all(line.startswith("mlforge: ") for line in lines)
-    for said in (f"project {built.root}", "definitions ", "objects in ", "building user_spend"):
+    for said in (
+        f"project {built.root}",
+        "definitions ",
+        "objects in ",
+        "building user_spend",
+        "comparing",
+    ):
         assert any(said in line for line in lines), done.stderr
+    assert done.stderr.count("building user_spend") == 1
+    assert "Event(" not in done.stderr
     assert "mlforge: " not in built.run("list").stderr
 
 
@@ -284,12 +292,13 @@ def test_a_reader_that_has_gone_away_ends_a_command_as_it_ends_git(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
-@pytest.mark.parametrize("args", [("log",), ("--help",)], ids=" ".join)
+@pytest.mark.parametrize("args", [("log",), ("list", "--json"), ("--help",)], ids=" ".join)
 def test_a_full_disk_behind_stdout_is_one_error(two_versions: Shop, args: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         code, errors = started(two_versions, *args, stdout=full.fileno())
     assert code == 6
     assert errors.splitlines()[0].startswith("error[MLF0704]: standard output: ")
+    assert errors.count("error[") == 1, errors
     assert "Traceback" not in errors
     assert "ignored" not in errors
 
@@ -317,8 +326,8 @@ def test_what_user_code_and_its_children_print_is_no_data(built: Shop) -> None:
 
 INTERRUPTING = """\
 import runpy, signal, sys
-event, point = sys.argv[1], int(sys.argv[2])
-sys.argv[:] = ["mlforge", *sys.argv[3:]]
+event, point, counted = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+sys.argv[:] = ["mlforge", *sys.argv[4:]]
 seen = 0
 
 def watch(name, args):
@@ -329,22 +338,46 @@ def watch(name, args):
             signal.raise_signal(signal.SIGINT)
 
 sys.addaudithook(watch)
-runpy.run_module("mlforge", run_name="__main__", alter_sys=True)
+try:
+    runpy.run_module("mlforge", run_name="__main__", alter_sys=True)
+finally:
+    print(seen, file=open(counted, "w"))
 """
 
 
+def interrupted(
+    shop: Shop, event: str, point: int, counted: Path
+) -> subprocess.CompletedProcess[str]:
+    """A build with Ctrl-C at its N-th event; `counted` is told how many it had by its end."""
+    words = [sys.executable, "-c", INTERRUPTING, event, str(point), str(counted), "build"]
+    return subprocess.run(words, cwd=shop.root, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="session")
+def event_counts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """How many events of each kind an undisturbed first build has, on this machine."""
+    found = dict[str, int]()
+    # Imports first: their run leaves the compiled files that the next one need not write.
+    for event in ("import", "open"):
+        folder = tmp_path_factory.mktemp("counted")
+        done = interrupted(make_shop(folder / "shop"), event, 0, folder / "count")
+        assert done.returncode == 0, done.stderr
+        found[event] = int((folder / "count").read_text())
+    return found
+
+
 @pytest.mark.parametrize(
-    ("event", "point"),
+    ("event", "share"),
     [
-        *[("import", 1), ("import", 20), ("import", 60), ("import", 150), ("import", 300)],
-        *[("open", 40), ("open", 200), ("open", 400)],
+        *[("import", share) for share in (0, 0.05, 0.3, 0.9)],
+        *[("open", share) for share in (0.1, 0.5, 0.9)],
     ],
 )
 def test_ctrl_c_at_any_time_is_one_line_and_the_next_command_works(
-    shop: Shop, event: str, point: int
+    shop: Shop, event: str, share: float, event_counts: dict[str, int], tmp_path: Path
 ) -> None:
-    words = [sys.executable, "-c", INTERRUPTING, event, str(point), "build"]
-    done = subprocess.run(words, cwd=shop.root, capture_output=True, text=True)
+    point = 1 + int(share * event_counts[event])
+    done = interrupted(shop, event, point, tmp_path / "count")
     assert (done.returncode, done.stdout) == (130, ""), done.stderr
     assert done.stderr == "interrupted: nothing half-made is left\n"
     assert shop.git("status", "--porcelain", "-uall") == ""

@@ -135,15 +135,15 @@ def test_a_mistake_is_told(options: dict[str, object], mistake: str) -> None:
 
 
 NOT_YET: list[tuple[dict[str, object], str]] = [
-    ({**PLAIN, "created": "loaded_at"}, "created= is not built yet"),
-    ({**PLAIN, "timezone": "Europe/Berlin"}, "timezone= is not built yet"),
-    ({**PLAIN, "ambiguous": "earliest"}, "ambiguous= is not built yet"),
-    ({**PLAIN, "engine": "duckdb"}, "engine= is not built yet"),
+    ({**PLAIN, "created": "loaded_at"}, "created= is not supported"),
+    ({**PLAIN, "timezone": "Europe/Berlin"}, "timezone= is not supported"),
+    ({**PLAIN, "ambiguous": "earliest"}, "ambiguous= is not supported"),
+    ({**PLAIN, "engine": "duckdb"}, "engine= is not supported"),
     ({**PLAIN, "renamed_from": "a b"}, "'a b' cannot be the name that renamed_from= gives"),
-    ({**ROLLED, "interval": "1mo"}, "interval: '1mo': calendar units are not built yet"),
-    ({**ROLLED, "metrics": [Rolling(["1y"], {"n": ["sum"]})]}, "calendar units are not built yet"),
-    ({**ROLLED, "metrics": [Rolling(["7d"], {"n": ["std"]})]}, "std of n is not built yet"),
-    ({**ROLLED, "metrics": [Rolling(["7d"], {"n": ["median"]})]}, "median of n is not built yet"),
+    ({**ROLLED, "interval": "1mo"}, "interval: '1mo': calendar units are not supported"),
+    ({**ROLLED, "metrics": [Rolling(["1y"], {"n": ["sum"]})]}, "calendar units are not supported"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"n": ["std"]})]}, "std of n is not supported"),
+    ({**ROLLED, "metrics": [Rolling(["7d"], {"n": ["median"]})]}, "median of n is not supported"),
 ]
 
 

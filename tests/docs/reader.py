@@ -6,6 +6,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -60,6 +61,11 @@ def set_up_shop(folder: Path) -> None:
             frame = pl.read_csv(place / f"{name}.csv", try_parse_dates=True)
             frame.write_parquet(place / f"{name}.parquet")
     (folder / ".gitignore").write_text("*.csv\n*.parquet\n__pycache__/\n")
+
+
+def set_up_outside(folder: Path) -> None:
+    """A folder that is no repository."""
+    shutil.rmtree(folder / ".git")
 
 
 def set_up_build(folder: Path) -> None:
@@ -147,6 +153,10 @@ def commands_of(text: str) -> Iterator[tuple[str, str]]:
 def typed(command: str) -> tuple[int, str]:
     """The exit code of a line, and all that it prints. mlforge alone needs no new process."""
     words = shlex.split(command.replace("\\\n", " "), comments=True)
+    if words[0] == "cd":
+        # For what is typed next, too; who reads the page through goes back.
+        os.chdir(words[1])
+        return 0, ""
     if words[0] != "mlforge" or set(command) & set("|<>;&$"):
         done = subprocess.run(
             ["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -20,6 +20,7 @@ from tests.docs.reader import (
     commands_of,
     read_through,
     set_up_build,
+    set_up_outside,
     set_up_shop,
     typed,
 )
@@ -38,7 +39,12 @@ def rewrite(page: Path, room: Path) -> None:
     (room / "config").write_text(IDENTITY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GIT_CONFIG_GLOBAL", str(room / "config"))
-        setups = {"shop": set_up_shop, "build": set_up_build, "flights": _set_up_flights}
+        setups = {
+            "shop": set_up_shop,
+            "outside": set_up_outside,
+            "build": set_up_build,
+            "flights": _set_up_flights,
+        }
         read_through(page, room, setups, patch, record)
     for before, after in blocks:
         text = text.replace(f"```console\n{before}```", f"```console\n{after}```", 1)

@@ -13,7 +13,7 @@ import typer.main
 
 from mlforge.cli.app import app
 from tests.docs.pages import PAGES, command_lines, name_of, steps
-from tests.docs.reader import Setup, read_through, set_up_build, set_up_shop
+from tests.docs.reader import Setup, read_through, set_up_build, set_up_outside, set_up_shop
 from tests.docs.rewrite import rewrite
 
 # What `mlforge` itself and each of its commands take: `typer` made them from the functions.
@@ -28,7 +28,12 @@ def setups(request: pytest.FixtureRequest) -> dict[str, Setup]:
     def set_up_flights(folder: Path) -> None:
         shutil.copytree(request.getfixturevalue("flights"), folder / "data")
 
-    return {"shop": set_up_shop, "build": set_up_build, "flights": set_up_flights}
+    return {
+        "shop": set_up_shop,
+        "outside": set_up_outside,
+        "build": set_up_build,
+        "flights": set_up_flights,
+    }
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if steps(page)], ids=name_of)
@@ -62,7 +67,7 @@ next: mlforge log users
 +    return frame.head(9)
 ```
 ```console
-$ mlforge log users | grep -c first_build
+$ mlforge log users | grep -c "first build"
 1
 ```
 ```python

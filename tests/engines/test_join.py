@@ -243,7 +243,8 @@ def test_spine_times_that_are_no_microsecond_are_refused(times: pl.Series) -> No
     [
         (pl.Series(["2024-01-01"]), "str.to_datetime"),
         (pl.Series([1]), "from_epoch"),
-        (pl.Series([1.0]), "cast"),
+        (pl.Series([1.0]), "add a column of times"),
+        (pl.Series([True]), "add a column of times"),
     ],
 )
 def test_spine_times_of_another_type_are_refused_with_a_hint(times: pl.Series, hint: str) -> None:

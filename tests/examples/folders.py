@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,23 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FLIGHTS = EXAMPLES / "flights"
 TRANSACTIONS = EXAMPLES / "transactions"
+
+
+SCORE = re.compile(r"\b0\.\d\d\b")
+
+
+def printed_scores(output: str) -> list[str]:
+    """Without features, with them, what a leak claims, what it delivers."""
+    found = re.findall(r"^  with.* (0\.\d\d)$", output, re.MULTILINE)
+    assert len(found) == 4, output
+    return found
+
+
+def compared_scores(label: str) -> list[str]:
+    """What docs/concepts/point-in-time.md says of an example, in its table."""
+    page = (EXAMPLES.parent / "docs/concepts/point-in-time.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith("|") and label in line]
+    return SCORE.findall(row)
 
 
 def module_of(folder: Path, name: str) -> ModuleType:

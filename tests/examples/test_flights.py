@@ -23,7 +23,7 @@ import polars as pl
 import pytest
 
 import mlforge as mlf
-from tests.examples.folders import FLIGHTS
+from tests.examples.folders import EXAMPLES, FLIGHTS, SCORE
 
 PUERTO_RICO = {"BQN", "SJU", "STT", "PSE"}
 # At the gate at 02:03 in the night that has no 02:03: the file's clock was not put forward.
@@ -398,8 +398,17 @@ def test_training_data_knows_what_was_known_and_no_more(
 def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     output = demo(tmp_path)
     assert (output.returncode, output.stderr) == (0, ""), output.stdout
-    for words in ("1.0.0", "1.1.0", "2.0.0", "2.0.1", "No change", "0.58", "0.94", "Equal"):
+    page = (EXAMPLES.parent / "docs/concepts/point-in-time.md").read_text(encoding="utf-8")
+    scores = SCORE.findall(page.partition("tells late departures with")[2])[:2]
+    assert scores == ["0.58", "0.94"]
+    for words in ("1.0.0", "1.1.0", "2.0.0", "2.0.1", "No change", *scores, "Equal"):
         assert words in output.stdout
+    story, _, rest = output.stdout.partition("go on with:\n")
+    assert "def carrier_delays" in story
+    go_on = rest.replace("\n  ", " && ").strip()
+    assert "cd demo-flights && mlforge list" in go_on
+    done = subprocess.run(["bash", "-c", go_on], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_demo_leaves_a_folder_alone_that_it_did_not_make(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from types import ModuleType
 
 import numpy as np
@@ -10,7 +9,16 @@ import polars as pl
 import pytest
 
 import mlforge as mlf
-from tests.examples.folders import FLIGHTS, Played, module_of, play_once
+from tests.examples.folders import (
+    EXAMPLES,
+    FLIGHTS,
+    SCORE,
+    Played,
+    compared_scores,
+    module_of,
+    play_once,
+    printed_scores,
+)
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -157,11 +165,11 @@ def test_rows_leak_and_scores_equal_those_made_by_hand(played: Played, model: Mo
     assert scores.delivered == pytest.approx(0.6695, abs=0.004)
 
 
-def test_the_readme_says_the_scores_that_were_printed(played: Played) -> None:
-    printed = re.findall(r"^  with.* (0\.\d\d)$", played.output, re.MULTILINE)
-    assert len(printed) == 4
-    readme = (FLIGHTS / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"\b0\.\d\d\b", readme) == printed
+def test_the_pages_say_the_scores_that_were_printed(played: Played) -> None:
+    printed = printed_scores(played.output)
+    for readme in (FLIGHTS / "README.md", EXAMPLES.parent / "README.md"):
+        assert SCORE.findall(readme.read_text(encoding="utf-8")) == printed, readme
+    assert compared_scores("`examples/flights`") == printed
 
 
 def test_the_models_are_asked_about_days_after_those_they_learned_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_rollback_without_a_terminal_needs_yes(built: Shop) -> None:
         (["rollback", "user_spend", "9.9.9", "-y"], 3, "its versions are 1.0.0, 1.0.1, 1.0.2"),
         (["rollback", "user_spend", "1.0", "-y"], 2, "write X.Y.Z"),
         (["rollback", "user_spent", "-y"], 3, "did you mean user_spend?"),
-        (["rollback", "user_spend@1.0.0", "-y"], 2, "cannot be the name of a feature"),
+        (["rollback", "user_spend@", "-y"], 2, "cannot be the name of a feature"),
         (["checkout", "user_spend@9.9.9"], 3, "its versions are 1.0.0, 1.0.1, 1.0.2"),
         (["checkout", "user_spend@"], 2, "user_spend@1.0.0"),
         (["checkout", "user_spend@../../x"], 3, "its versions are"),
@@ -232,7 +233,56 @@ def test_the_bump_is_the_stronger_of_against_head_and_against_the_newest(built: 
     built.edit('["7d", "14d", "30d"]', '["7d", "30d"]')
     built.spend(6, 6)
     # A patch of 1.0.2, and against 1.1.0 a metric is gone.
-    assert "1.0.2 -> 2.0.0  (major: metrics_removed" in built.mlforge("build")
+    assert "1.0.2 -> 2.0.0  major against 1.1.0: metrics_removed" in built.mlforge("plan")
+    assert "1.0.2 -> 2.0.0  (major against 1.1.0: metrics_removed" in built.mlforge("build")
+    (feature,) = built.json("diff", "user_spend")["features"]
+    assert (feature["required"], feature["actual"]) == ("patch", "major")
+    assert feature["notes"] == [
+        "2.0.0 is major against 1.1.0, the newest version when it was built: metrics_removed"
+    ]
+    assert built.json("diff", "user_spend@1.1.0", "user_spend")["features"][0]["notes"] == []
+
+
+def test_a_plan_says_what_a_build_says_of_a_pinned_head(built: Shop) -> None:
+    built.mlforge("rollback", "user_spend", "1.0.0", "--yes")
+    assert "1.0.0 pinned  unchanged: equals 1.0.2" in built.mlforge("plan")
+    assert "unchanged: user_spend" not in built.mlforge("build")
+    built.spend(6, 6)
+    told = "user_spend  is pinned at 1.0.0; a new version would remove the pin"
+    assert told in built.mlforge("plan")
+    built.mlforge("build")
+    assert "pinned" not in built.mlforge("plan")
+
+
+def test_a_plan_says_that_a_pin_here_is_not_committed(built: Shop) -> None:
+    built.mlforge("checkout", "user_spend@1.0.0")
+    told = "user_spend  head here is 1.0.0: its PIN is not committed"
+    assert told in built.mlforge("plan")
+    built.mlforge("checkout", "user_spend")
+    assert "PIN" not in built.mlforge("plan")
+
+
+def test_a_plan_says_which_version_a_build_would_restore(built: Shop) -> None:
+    feature = (built.root / "features.py").read_text()
+    rest = feature[feature.index('@mlf.feature(keys=["user_id"], source="data/users.csv"') :]
+    built.edit(rest, "")
+    built.mlforge("retire", "user_profile", "--yes")
+    built.git.commit("features.py", feature)
+    assert "user_profile  1.0.0  restored" in built.mlforge("plan")
+    assert built.json("plan")["features"][1]["next"] == "1.0.0"
+    # Other code, and so other rows for all that is known.
+    built.edit('"user_id", "country")', '"user_id", "country").head(9)')
+    out = built.mlforge("plan")
+    assert "user_profile  2.0.0  first build" in out
+    assert "user_profile  1.0.0 is restored if its rows are the same, else it is 2.0.0" in out
+    assert "user_profile  1.0.0  (restored)" in built.mlforge("build")
+
+
+def test_a_plan_says_that_a_folder_is_gone_from_the_work_tree(built: Shop) -> None:
+    shutil.rmtree(built.store / "user_spend")
+    told = "warning: user_spend 1.0.2 is committed and missing in the work tree: git checkout"
+    assert told in built.run("plan").stderr
+    assert told in built.run("build").stderr
 
 
 def test_a_draft_is_head_here_and_checkout_chooses_the_committed(built: Shop) -> None:
@@ -302,3 +352,18 @@ def test_a_head_at_a_commit_is_that_commits(built: Shop) -> None:
     store = mlf.LocalStore(built.store)
     found = [store.metadata("user_spend", at=at).version for at in ("HEAD", "HEAD~1", "HEAD~2")]
     assert found == ["1.0.0", "1.0.2", "1.0.1"]
+
+
+def test_line_ends_of_another_system_do_not_keep_a_pin(built: Shop, tmp_path: Path) -> None:
+    """With core.autocrlf git writes CRLF into the work tree, but not into a store's files."""
+    built.mlforge("rollback", "user_spend", "1.0.0", "--yes")
+    clone = tmp_path / "clone"
+    crlf = ("-c", "core.autocrlf=true")
+    built.git(*crlf, "clone", "-q", *crlf, ".", str(clone))
+    other = Shop(Git(clone))
+    assert pin(other).read_bytes() == b"1.0.0\n"
+    shutil.copytree(built.root / "data", clone / "data")
+    other.spend(9, 9)
+    other.mlforge("build")
+    assert not pin(other).exists()
+    assert status(other) == ""

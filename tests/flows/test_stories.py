@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import runpy
 import shutil
@@ -15,7 +16,7 @@ import pytest
 import mlforge as mlf
 from mlforge.api.project import find_project
 from mlforge.errors import BuildFailed, NoRepository
-from mlforge.flows import plan
+from mlforge.flows.origin import Origin
 from tests.git_cli import Git
 from tests.shop import Shop
 
@@ -54,6 +55,11 @@ def test_uncommitted_definitions(shop: Shop) -> None:
     assert "features.py differed from it" in shop.mlforge("show", "user_spend")
     assert shop.json("show", "user_spend")["uncommitted"] == ["features.py"]
     assert shop.git("status", "--porcelain").split() == ["M", "features.py"]
+
+
+def test_one_file_differs_and_two_files_differ() -> None:
+    assert Origin(("a.py",)).note == "a.py differs from the commit"
+    assert Origin(("a.py", "b.py")).note == "a.py, b.py differ from the commit"
 
 
 def test_uncommitted_definitions_are_refused_by_require_clean(shop: Shop) -> None:
@@ -149,7 +155,7 @@ def test_feature_no_longer_declared(shop: Shop) -> None:
     assert all(path.startswith("feature_store/user_profile/") for path in committed_paths(shop.git))
     assert not (shop.store / "user_profile").exists()
     assert "user_profile" not in shop.mlforge("list")
-    assert "first_build" in shop.mlforge("log", "user_profile")
+    assert "first build" in shop.mlforge("log", "user_profile")
     assert "user_profile 1.0.0" in shop.mlforge("show", f"user_profile@{last}")
     assert shop.git("status", "--porcelain") == ""
     shop.git.fsck()
@@ -210,7 +216,7 @@ def renamed(shop: Shop) -> Shop:
         (["rollback", "user_profile", "1.0.1", "--dry-run"], "customers  1.0.2 -> 1.0.1 pinned"),
         (["train", "spine.csv", "-f", "user_profile", "-o", "out.csv"], "customers@1.0.2"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_feature_renamed_is_meant_by_its_old_name(
     renamed: Shop, words: list[str], said: str
@@ -282,13 +288,19 @@ def test_pr_branch_builds_1_1_0_and_nightly_main_builds_1_0_1(shop: Shop) -> Non
     assert "older source" not in shop.mlforge("list")
 
 
-def test_library_upgrade(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_library_upgrade(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.mlforge("build")
     before = shop.git("rev-parse", "HEAD")
-    monkeypatch.setattr(plan, "import_version", lambda name: "99.0")
-    computed = [
-        [feature["computed"] for feature in shop.json("build")["features"]] for _ in range(2)
-    ]
+    # What an installer leaves: Python takes the first that its path has for the installed one.
+    installed = tmp_path / "site/polars-99.0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: polars\nVersion: 99.0\n")
+    monkeypatch.setenv("PYTHONPATH", str(installed.parent), prepend=os.pathsep)
+    computed = []
+    for _ in range(2):
+        out, errors = shop.start("build", "--json").communicate()
+        computed.append([feature["computed"] for feature in json.loads(out)["features"]])
+        assert errors == ""
     assert computed == [[True, True], [False, False]]
     assert shop.git("rev-parse", "HEAD") == before
 
@@ -302,8 +314,8 @@ def test_clone_then_train(shop: Shop, tmp_path: Path) -> None:
     assert missing.returncode == 3
     assert "the rows of user_profile@1.0.0 are not in this clone" in missing.stderr
     assert clone.json("show", "user_profile")["parts"][0]["object"][3:15] in missing.stderr
-    assert "hint: mlforge build -f user_profile" in missing.stderr
-    clone.mlforge("build", "-f", "user_profile")
+    assert "hint: mlforge build -f user_profile@1.0.0\n" in missing.stderr
+    clone.mlforge("build", "-f", "user_profile@1.0.0")
     clone.mlforge(*ask)
 
 
@@ -315,10 +327,11 @@ def test_clone_then_train_an_earlier_version(shop: Shop, tmp_path: Path) -> None
     clone = clone_of(shop, tmp_path / "clone")
     (clone.root / "spine.csv").write_text("user_id\na\n")
     ask = ("train", "spine.csv", "-f", "user_profile@1.0.0", "-o", "out.csv")
-    hint = f"git switch --detach {first} && mlforge build -f user_profile && git switch -"
+    build = "mlforge build -f user_profile@1.0.0"
+    hint = f"git switch --detach {first} && {build} && git switch -"
     assert f"hint: {hint}" in clone.run(*ask).stderr
     clone.git("switch", "-q", "--detach", first)
-    assert "No change" in clone.mlforge("build", "-f", "user_profile")
+    assert "rows made again: user_profile 1.0.0" in clone.mlforge(*build.split()[1:])
     clone.git("switch", "-q", "-")
     clone.mlforge(*ask)
 

@@ -15,6 +15,7 @@ from tests.git_cli import Git
 from tests.shop import START, Shop
 from tests.suites.nursery import Ended, Nursery
 
+DRAFTS = ("feature_store/user_spend/1.1.0/", "feature_store/user_profile/1.0.1/")
 PIN = "feature_store/user_spend/PIN"
 TRAIN = ("train", "spine.parquet", "-f", "user_spend,user_profile", "--timestamp", "when")
 TRAIN += ("-o", "out.parquet")
@@ -36,12 +37,15 @@ class Command:
     share: float
     pin: str | None = None
     carried: tuple[str, ...] = ()
+    # What git does not know afterwards, as designed.
+    untracked: tuple[str, ...] = ()
     # It ends so when it is done already.
     done: int = 0
 
 
 COMMANDS = {
-    "build": Command(("build",), 0.3),
+    "build": Command(("build",), 0.2),
+    "build of drafts": Command(("build", "--no-commit"), 0.05, untracked=DRAFTS),
     "build that removes PIN": Command(("build",), 0.1, "1.0.1"),
     "checkout": Command(("checkout", "user_spend@1.0.0"), 0.1, "1.0.1", (PIN,)),
     "checkout of the newest": Command(("checkout", "user_spend@1.0.2"), 0.05, "1.0.1", (PIN,)),
@@ -50,6 +54,7 @@ COMMANDS = {
     "rollback that removes PIN": Command((*ROLLBACK, "1.0.2"), 0.1, "1.0.1"),
     "retire": Command(("retire", "user_spend", "--yes"), 0.1, done=3),
     "train": Command(TRAIN, 0.1),
+    "manifest": Command(("manifest", "--regenerate"), 0.05),
 }
 
 
@@ -101,7 +106,10 @@ def succeeds(shop: Shop, nursery: Nursery, command: Command) -> dict[str, str]:
     again = nursery.run(shop.root, *command.args)
     assert again.returncode in (0, command.done), again.stdout + again.stderr
     shop.git("commit", "-qa", "--allow-empty", "-m", "user again")
-    assert not [line for line in _status(shop) if not TEMPORARY.search(line)]
+    left = [line for line in _status(shop) if not TEMPORARY.search(line)]
+    drafts = tuple(f"?? {folder}" for folder in command.untracked)
+    assert [line for line in left if not line.startswith(drafts or "no draft")] == []
+    assert {line for line in drafts if any(known.startswith(line) for known in left)} == {*drafts}
     assert not [*(shop.root / ".git").rglob("*.lock")]
     shop.git.fsck()
     return made(shop)

@@ -32,7 +32,7 @@ def room(folder: Path, place: str) -> Git:
     if place == "repository":
         git = Git(folder)
         git("init", "-q")
-        git.commit("notes.txt", "notes\n")
+        git.commit("notes.txt", "notes\n", "first")
         git.write("staged.txt", "staged\n")
         git("add", "staged.txt")
     return Git(folder)
@@ -44,15 +44,31 @@ def check(git: Git, place: str) -> None:
     if place == "new" and shop.exists():
         assert Git(shop)("status", "--porcelain") == "", "half a project"
     if not is_own:
-        git.run("commit", "-qam", "user", check=False)
-        carried = git("log", "-1", "--format=", "--name-only").split()
-        assert set(carried) in ({"notes.txt"}, {"staged.txt"}) or len(carried) > 2, carried
+        user_commits(git)
     Shop(git).mlforge(*COMMAND)
     inner = Git(shop)
     assert inner("status", "--porcelain", ".") == ""
     assert len(inner("ls-files").split()) == len(template()) - (not is_own)
     assert [path for path in git.root.rglob(".tmp-*") if ".git" not in path.parts] == []
     inner.fsck()
+
+
+def user_commits(git: Git) -> None:
+    """`git commit -a` at once takes what the user staged and nothing else, or is refused.
+
+    All other commits are whole: the user's first, and one of the project if it was published.
+    """
+    is_refused = git.run("commit", "-qam", "by the user", check=False).returncode != 0
+    carried = dict[str, set[str]]()
+    for commit in git("log", "--format=%H").split():
+        subject = git("show", "-s", "--format=%s", commit).strip()
+        assert subject not in carried, f"two commits are called {subject!r}"
+        carried[subject] = {*git("show", "--format=", "--name-status", commit).split("\n")} - {""}
+    assert carried.pop("first") == {"A\tnotes.txt"}
+    if not is_refused:
+        assert carried.pop("by the user") == {"A\tstaged.txt"}
+    project = {f"A\tshop/{path}" for path in template() if not path.startswith(".github/")}
+    assert carried in ({}, {"mlforge: begin shop": project}), carried
 
 
 @pytest.mark.parametrize("place", PLACES)
