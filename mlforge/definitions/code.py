@@ -18,7 +18,6 @@ from pathlib import PurePath
 from types import (
     BuiltinFunctionType,
     CellType,
-    CodeType,
     FunctionType,
     MappingProxyType,
     MethodType,
@@ -30,8 +29,8 @@ from mlforge.definitions.feature import Declaration
 from mlforge.definitions.origin import (
     byte_code,
     find_class,
-    find_function,
     find_module,
+    find_syntax,
     package_of,
 )
 from mlforge.definitions.syntax import (
@@ -39,7 +38,6 @@ from mlforge.definitions.syntax import (
     Reference,
     Syntax,
     class_syntax,
-    function_syntax,
     module_syntax,
 )
 from mlforge.ids import CodeHash
@@ -65,20 +63,6 @@ def code_of(function: object) -> Code:
     packages = sorted(reach.packages - {*sys.stdlib_module_names, "builtins", "mlforge"})
     unseen = tuple(dict.fromkeys(reach.unseen))
     return Code(CodeHash.of(encode([root, reach.nodes])), tuple(packages), unseen)
-
-
-# The syntax of a loaded function: by its code object, which is kept.
-_SYNTAX: dict[tuple[int, bool], tuple[CodeType, Syntax | None]] = {}
-
-
-def _syntax_of(function: FunctionType, is_root: bool) -> Syntax | None:
-    code = function.__code__
-    known = _SYNTAX.get((id(code), is_root))
-    if known is None:
-        node = find_function(function)
-        known = (code, function_syntax(node, is_root=is_root) if node else None)
-        _SYNTAX[id(code), is_root] = known
-    return known[1]
 
 
 class _Reach:
@@ -157,7 +141,7 @@ class _Reach:
             self.value(function.__defaults__),
             self.value(function.__kwdefaults__),
         ]
-        syntax = _syntax_of(function, is_root)
+        syntax = find_syntax(function, is_root=is_root)
         if syntax is None:
             return ["code", *values, *self._byte_code(function)]
         self._note(function, syntax)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
 from mlforge.canonical import Plain
-from mlforge.definitions.syntax import Function
+from mlforge.definitions.syntax import Function, Syntax, function_syntax
 
 
 class _File:
@@ -28,6 +28,14 @@ class _File:
         self._index(self.tree, "")
         self.codes: dict[tuple[int, str], list[CodeType]] = defaultdict(list)
         self._index_codes(compile(source, name, "exec", dont_inherit=True))
+        self._syntax: dict[tuple[int, bool], Syntax] = {}
+
+    def syntax_of(self, node: Function, is_root: bool) -> Syntax:
+        """Of a function in this file: the nodes are kept, so an identity stays one's own."""
+        key = id(node), is_root
+        if key not in self._syntax:
+            self._syntax[key] = function_syntax(node, is_root=is_root)
+        return self._syntax[key]
 
     def _index(self, node: ast.AST, prefix: str) -> None:
         for child in ast.iter_child_nodes(node):
@@ -66,22 +74,28 @@ def _file(name: str) -> _File | None:
     return known
 
 
-def find_function(function: FunctionType) -> Function | None:
+def find_syntax(function: FunctionType, *, is_root: bool) -> Syntax | None:
     """Its syntax; None if it is not the code that its file has now."""
     code = function.__code__
     file = _file(code.co_filename)
     if file is None:
         return None
     place = code.co_firstlineno, code.co_name
-    nodes, codes = file.functions[place], file.codes[place]
-    same = byte_code(code)
+    nodes, codes = file.functions.get(place, ()), file.codes.get(place, ())
+    if len(nodes) != len(codes):
+        return None
     # Nodes and codes are both in source order: several lambdas may share a line.
-    found = [
-        node
-        for node, candidate in zip(nodes, codes, strict=False)
-        if byte_code(candidate) == same and _columns(candidate) == _columns(code)
-    ]
-    return found[0] if len(nodes) == len(codes) and found else None
+    for node, candidate in zip(nodes, codes, strict=True):
+        if _is_same(candidate, code):
+            return file.syntax_of(node, is_root)
+    return None
+
+
+def _is_same(one: CodeType, other: CodeType) -> bool:
+    """Python's own comparison first: equal code has equal bytes. It takes a NaN for another."""
+    if one != other and byte_code(one) != byte_code(other):
+        return False
+    return one.co_linetable == other.co_linetable or _columns(one) == _columns(other)
 
 
 def _columns(code: CodeType) -> list[tuple[int | None, ...]]:

@@ -10,6 +10,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TypeAlias
 
 Function: TypeAlias = "ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda"
@@ -89,6 +90,15 @@ def module_syntax(tree: ast.Module) -> Syntax:
     return Syntax(tuple(map(_plain, writer.parts)), (), ())
 
 
+def _joined(parts: Iterable[str | Reference]) -> Iterator[str | Reference]:
+    """Neighbouring texts as one."""
+    for is_text, run in groupby(parts, lambda part: isinstance(part, str)):
+        if is_text:
+            yield "".join(map(str, run))
+        else:
+            yield from run
+
+
 def _plain(part: str | Reference) -> str:
     return part if isinstance(part, str) else ".".join((part.name, *part.attributes))
 
@@ -121,7 +131,8 @@ class _Writer:
         self._unseen: list[tuple[int, str]] = []
 
     def syntax(self) -> Syntax:
-        return Syntax(tuple(self.parts), tuple(sorted({*self._imports})), tuple(self._unseen))
+        parts = tuple(_joined(self.parts))
+        return Syntax(parts, tuple(sorted({*self._imports})), tuple(self._unseen))
 
     def function(
         self, node: Function, *, is_outermost: bool = False, is_root: bool = False
