@@ -100,6 +100,7 @@ def build(
     publication = builder.publish(products, now, origin.trailers)
     if not options.is_dry:
         builder.settle(publication)
+        workspace.history.keep()
     by_name = {decision.product.name: decision for decision in publication.decisions}
     at = workspace.history.head().commit
     outcomes = [builder.outcome(work, by_name.get(work.feature.name), at) for work in works]

@@ -228,7 +228,7 @@ def read_manifest(
     if at is None:
         data = _read_here(workspace, _folder(workspace, name, version) / FILE_NAME)
     else:
-        data = workspace.history.read(at, path)
+        data = workspace.history.read_near(at, path)
     if data is None:
         raise VersionNotFound(f"{name} has no version {version}{_place(at)}")
     manifest = _decoded(data, path)

@@ -93,6 +93,14 @@ class History(Protocol):
         """A regular file's bytes; None if there is no such file. Follows no symlink."""
         ...
 
+    def read_near(self, commit: CommitId, path: str) -> bytes | None:
+        """As `read`, from the work tree where its file has the very bytes that git names."""
+        ...
+
+    def keep(self) -> None:
+        """Keep what was read of trees for the next process. A disk that refuses fails nothing."""
+        ...
+
     def list(self, commit: CommitId, folder: str) -> tuple[str, ...]:
         """The sorted names in a folder; none if there is no such folder."""
         ...

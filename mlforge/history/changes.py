@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dulwich.objects import ObjectID
 
-from mlforge.history.tree import Entry, Trees
+from mlforge.history.kept import Entry
+from mlforge.history.tree import Trees
 
 
 def changed(

@@ -18,11 +18,12 @@ from mlforge.errors import NoRepository, RepositoryLocked, RepositoryUnsupported
 from mlforge.history.base import Change, Head, History, PathEvent
 from mlforge.history.events import Events
 from mlforge.history.faults import reading, storing
+from mlforge.history.kept import Entry, KeptTrees
 from mlforge.history.layout import Layout
 from mlforge.history.refs import branch_name, disk_refs, head_of
 from mlforge.history.revision import resolve
-from mlforge.history.tree import Entry, Trees, load
-from mlforge.history.worktree import differs
+from mlforge.history.tree import Trees, load
+from mlforge.history.worktree import bytes_of, differs
 from mlforge.history.writer import LOCK_SECONDS, Writer
 from mlforge.history.writers import WriterLock
 from mlforge.ids import CommitId
@@ -83,9 +84,9 @@ class GitHistory:
 
     def __init__(self, repo: Repo, lock_seconds: float) -> None:
         self._repo = repo
-        self._trees = Trees(repo)
-        self._tree_ids = dict[CommitId, ObjectID]()
         self._layout = Layout.of(repo)
+        self._trees = Trees(repo, KeptTrees(self._layout.cache / "trees"))
+        self._tree_ids = dict[CommitId, ObjectID]()
         self._events = Events(repo, self._trees, self._layout)
         self._writers = WriterLock(self._layout.writer_lock)
         self._writer = Writer(repo, self._layout, lock_seconds)
@@ -114,6 +115,16 @@ class GitHistory:
     def read(self, commit: CommitId, path: str) -> bytes | None:
         blob = self._trees.file_at(self._tree(commit), path)
         return self.read_blob(blob.decode()) if blob else None
+
+    def read_near(self, commit: CommitId, path: str) -> bytes | None:
+        blob = self._trees.file_at(self._tree(commit), path)
+        if blob is None:
+            return None
+        here = bytes_of(self._repo, self.root / path, blob)
+        return self.read_blob(blob.decode()) if here is None else here
+
+    def keep(self) -> None:
+        self._trees.save()
 
     def list(self, commit: CommitId, folder: str) -> tuple[str, ...]:
         return _sorted_names(self._folder(commit, folder))

@@ -17,6 +17,7 @@ from dulwich.repo import Repo
 
 from mlforge.errors import InvalidReference, RepositoryCorrupt, RepositoryUnsupported
 from mlforge.history.faults import reading
+from mlforge.history.kept import Entry, KeptTrees
 from mlforge.history.lockfile import create_draft, sync_folder
 
 REGULAR = stat.S_IFREG | 0o644
@@ -37,20 +38,22 @@ def load_any(repo: Repo, oid: bytes) -> ShaFile:
         return repo.object_store[ObjectID(oid)]
 
 
-Entry = tuple[int, ObjectID]
-
 # Entries of parsed trees that are kept: some 20 MB, a hundred times a store of 1,000 features.
 _KEPT_ENTRIES = 1 << 17
+_KEPT_FOLDERS = 1 << 14
 _NO_ENTRIES: Mapping[bytes, Entry] = MappingProxyType({})
 
 
 class Trees:
     """A repository's trees, read by path. The last ones are kept parsed: they never change."""
 
-    def __init__(self, repo: Repo) -> None:
+    def __init__(self, repo: Repo, saved: KeptTrees | None = None) -> None:
+        """`saved`: what an earlier process has read."""
         self._repo = repo
+        self._saved = saved
         self._kept: dict[bytes, Mapping[bytes, Entry]] = {}
         self._count = 0
+        self._folders: dict[tuple[bytes, str], ObjectID | None] = {}
 
     def entries(self, tree: bytes | None) -> Mapping[bytes, Entry]:
         """Mode and id of all that a tree holds, by name; nothing for no tree."""
@@ -58,8 +61,8 @@ class Trees:
             return _NO_ENTRIES
         found = self._kept.pop(tree, None)
         if found is None:
-            parsed = load(self._repo, tree, Tree)
-            found = {name: parsed[name] for name in parsed}
+            found = self._saved.entries(tree) if self._saved else None
+            found = self._parsed(tree) if found is None else found
             self._count += len(found) + 1
         # The end of the dict is what was used last.
         self._kept[tree] = found
@@ -67,6 +70,15 @@ class Trees:
             oldest = next(iter(self._kept))
             self._count -= len(self._kept.pop(oldest)) + 1
         return found
+
+    def _parsed(self, tree: bytes) -> Mapping[bytes, Entry]:
+        parsed = load(self._repo, tree, Tree)
+        return {name: parsed[name] for name in parsed}
+
+    def save(self) -> None:
+        """For the next process."""
+        if self._saved:
+            self._saved.save(self._kept)
 
     def entry_at(self, tree: bytes, path: str) -> Entry | None:
         """Mode and id of what a tree holds at a path; the empty path is the tree itself."""
@@ -79,12 +91,18 @@ class Trees:
 
     def folder_at(self, tree: bytes, path: str) -> ObjectID | None:
         """The id of a folder, None if the path is absent or something else."""
-        entry = self.entry_at(tree, path)
-        return entry[1] if entry and stat.S_ISDIR(entry[0]) else None
+        key = tree, path
+        if key not in self._folders:
+            if len(self._folders) >= _KEPT_FOLDERS:
+                self._folders.clear()
+            entry = self.entry_at(tree, path)
+            self._folders[key] = entry[1] if entry and stat.S_ISDIR(entry[0]) else None
+        return self._folders[key]
 
     def file_at(self, tree: bytes, path: str) -> ObjectID | None:
         """The blob of a regular file, None if the path is absent, a symlink or something else."""
-        entry = self.entry_at(tree, path)
+        folder, _, name = path.rpartition("/")
+        entry = self.entries(self.folder_at(tree, folder)).get(name.encode())
         return entry[1] if entry and stat.S_ISREG(entry[0]) else None
 
 

@@ -12,6 +12,8 @@ from dulwich.repo import Repo
 from mlforge.history.faults import reading
 from mlforge.history.tree import Trees, check_path, name_of
 
+_LARGEST_NEAR = 1 << 20
+
 
 def differs(repo: Repo, trees: Trees, root: Path, tree: bytes | None, path: str) -> bool:
     """Whether a file is changed, new or missing; line endings and filters count as git's do."""
@@ -29,6 +31,24 @@ def differs(repo: Repo, trees: Trees, root: Path, tree: bytes | None, path: str)
     with reading(path):
         stored = repo.get_blob_normalizer().checkin_normalize(blob, path.encode())
     return name_of(repo, stored) != held[1]
+
+
+def bytes_of(repo: Repo, path: Path, blob: bytes) -> bytes | None:
+    """A small file's bytes if they are a blob's, None if it has others or cannot be read."""
+    try:
+        # Neither a link nor a pipe is followed or waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_NEAR:
+                return None
+            data = file.read(_LARGEST_NEAR)
+    except OSError:
+        return None
+    name = repo.object_format.hash_func()
+    name.update(b"blob %d\0" % len(data))
+    name.update(data)
+    return data if name.hexdigest().encode() == blob else None
 
 
 def _blob(path: Path) -> tuple[int, Blob] | None:
