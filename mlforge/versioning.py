@@ -100,6 +100,8 @@ def bump_between(before: Version, after: Version) -> Bump | None:
 
 def schema_changes(old: Schema, new: Schema, feature: str) -> list[Change]:
     """What changed in keys, timestamp, columns and types."""
+    if old == new:
+        return []
     changes = []
     if (old.keys, old.timestamp) != (new.keys, new.timestamp):
         was, now = ", ".join(old.order), ", ".join(new.order)

@@ -30,16 +30,17 @@ def noting(on_event: Callable[[Event], None] | None) -> Callable[[Event], None]:
 
 def note_build(report: BuildReport) -> None:
     """At INFO what was built, at WARNING what failed or is doubtful."""
+    built = frozenset(report.built)
     for outcome in report.values():
         if outcome.error is not None:
             logger.warning("%s failed: %s", outcome.name, outcome.error.message)
-        elif outcome.name in report.built:
+        elif outcome.name in built:
             logger.info("%s %s: %s", outcome.name, outcome.version, outcome.change)
         if outcome.warning is not None:
             logger.warning("%s", outcome.warning)
     if report.note is not None:
         logger.warning("%s", report.note)
-    if report.commit is not None and report.built:
+    if report.commit is not None and built:
         logger.info("commit %s", report.commit)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Literal, get_args
 
@@ -33,20 +34,12 @@ class Source:
     @property
     def text(self) -> str:
         """What a manifest records: the declared text if it names no machine, else the file name."""
-        text = str(self.path)
-        is_local = (
-            PurePath(text).is_absolute() or text.startswith("~") or ".." in PurePath(text).parts
-        )
-        return (
-            PurePath(text).name
-            if is_local or _CREDENTIALS.search(text)
-            else PurePath(text).as_posix()
-        )
+        return _recorded(str(self.path))
 
     @property
     def file_format(self) -> str:
         """The declared format, else the one that the file's suffix names."""
-        return self.format or PurePath(str(self.path)).suffix.lstrip(".").lower()
+        return self.format or _suffix(str(self.path))
 
     def problems(self) -> list[str]:
         """What is wrong with the declaration, in the user's words; empty when nothing is."""
@@ -64,6 +57,19 @@ class Source:
             for column, type in (self.schema or {}).items()
             if not _is_type(type)
         ]
+
+
+# Many features read one source, and a build asks for each.
+@lru_cache(maxsize=1024)
+def _recorded(text: str) -> str:
+    path = PurePath(text)
+    is_local = path.is_absolute() or text.startswith("~") or ".." in path.parts
+    return path.name if is_local or _CREDENTIALS.search(text) else path.as_posix()
+
+
+@lru_cache(maxsize=1024)
+def _suffix(text: str) -> str:
+    return PurePath(text).suffix.lstrip(".").lower()
 
 
 def _is_type(type: object) -> bool:

@@ -16,15 +16,20 @@ from mlforge.objects.files import write_cache
 
 
 def objects_of(workspace: Workspace, manifest: Manifest) -> tuple[ObjectId, ...]:
-    """The objects to read a version from: the manifest's own, else an alternate that is here."""
+    """The objects to read a version from: those that are here, else the manifest's own."""
+    return objects_here(workspace, manifest) or tuple(part.object for part in manifest.parts)
+
+
+def objects_here(workspace: Workspace, manifest: Manifest) -> tuple[ObjectId, ...] | None:
+    """The manifest's own objects or an alternate, all of them here; None if neither is."""
     own = tuple(part.object for part in manifest.parts)
     if all(workspace.objects.has(oid) for oid in own):
         return own
-    return _alternate(workspace, manifest.content_hash) or own
+    return _alternate(workspace, manifest.content_hash)
 
 
 def has_objects(workspace: Workspace, manifest: Manifest) -> bool:
-    return all(workspace.objects.has(oid) for oid in objects_of(workspace, manifest))
+    return objects_here(workspace, manifest) is not None
 
 
 def remember(workspace: Workspace, manifest: Manifest, parts: Sequence[Part]) -> None:

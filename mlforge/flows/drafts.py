@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from mlforge.flows.alternates import objects_of
+from mlforge.flows.alternates import objects_here
 from mlforge.flows.pins import pin_path
 from mlforge.flows.resolve import versions
 from mlforge.flows.workspace import Workspace
@@ -128,14 +129,16 @@ def remove_version(folder: Path) -> None:
 
 def reconcile_view(workspace: Workspace, manifest: Manifest) -> None:
     """Make the view of a version whose folder and objects are here."""
+    oids = objects_here(workspace, manifest)
+    if oids is None or len(oids) != 1:
+        return
     folder = version_folder(workspace, manifest.name, manifest.version)
-    oids = objects_of(workspace, manifest)
-    if folder.is_dir() and len(oids) == 1 and workspace.objects.has(oids[0]):
-        make_view(workspace.objects.path(oids[0]), folder / VIEW_NAME)
+    if os.path.isdir(folder):
+        make_view(workspace.objects.place(oids[0]), folder / VIEW_NAME)
 
 
 def version_folder(workspace: Workspace, name: str, version: Version) -> Path:
-    return workspace.folder / name / str(version)
+    return workspace.folder.joinpath(name, str(version))
 
 
 def _bytes_of(path: Path) -> bytes | None:

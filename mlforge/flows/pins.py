@@ -60,9 +60,11 @@ def _invalid(
 
 
 def _pin_at(workspace: Workspace, name: str, at: CommitId) -> bytes | None:
+    if PIN_NAME not in workspace.history.list(at, workspace.path_of(name)):
+        return None
     path = pin_path(workspace, name)
     data = workspace.history.read(at, path)
-    if data is None and PIN_NAME in workspace.history.list(at, workspace.path_of(name)):
+    if data is None:
         raise PinInvalid(
             f"{path} is no regular file at {at.short}", hint=f"git rm -r {path} and commit"
         )

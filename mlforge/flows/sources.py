@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from mlforge.canonical import Plain, decode, encode
@@ -19,17 +21,18 @@ from mlforge.types import DataType
 
 def find_files(source: Source, root: Path, feature: str) -> SourceFiles:
     """The files of a source; a relative path starts at `root`. Raises SourceNotFound."""
-    pattern = Path(str(source.path)).expanduser()
+    path = _place(str(root), str(source.path))
     # A name that is there means itself, also with a bracket in it.
-    if (root / pattern).is_file():
-        paths = [root / pattern]
+    if os.path.isfile(path):
+        paths = [path]
     else:
+        pattern = Path(str(source.path)).expanduser()
         found = glob.glob(str(pattern), root_dir=root, recursive=True)
         paths = sorted(root / name for name in found if (root / name).is_file())
     if not paths:
         raise SourceNotFound(
             f"{feature}: the source {source.text} is not there",
-            cause=f"no file {root / pattern}",
+            cause=f"no file {path}",
             hint="a relative path starts at the project's root, where mlforge.toml is",
         )
     types = {
@@ -37,6 +40,11 @@ def find_files(source: Source, root: Path, feature: str) -> SourceFiles:
         for name, type in (source.schema or {}).items()
     }
     return SourceFiles(tuple(paths), source.file_format, types)
+
+
+@lru_cache(maxsize=1024)
+def _place(root: str, path: str) -> Path:
+    return Path(root, Path(path).expanduser())
 
 
 def record(source: Source, files: SourceFiles, digests: DigestCache) -> SourceRecord:
@@ -78,12 +86,12 @@ class DigestCache:
     def digest(self, path: Path) -> Digest:
         """Raises SourceNotFound when the file goes away meanwhile."""
         try:
-            status = path.stat()
-            known = self._fresh.get(str(path)) or self._seen.get(str(path))
+            status, name = os.stat(path), str(path)
+            known = self._fresh.get(name) or self._seen.get(name)
             looks = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
             if known is None or (known.size, known.modified, known.changed, known.inode) != looks:
                 known = _Seen(*looks, hash_file(path))
-                self._fresh[str(path)] = known
+                self._fresh[name] = known
         except OSError as error:
             raise SourceNotFound(f"cannot read {path}", cause=error.strerror) from error
         return Digest(known.hex)

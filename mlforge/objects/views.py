@@ -62,8 +62,11 @@ def _is_occupied(view: Path) -> bool:
 
 def _is_view_of(view: Path, target: Path) -> bool:
     if view.is_symlink():
-        # Not Path.resolve: it raises RuntimeError where a link leads to itself.
-        return os.path.realpath(view) == os.path.realpath(target)
+        try:
+            return os.path.samefile(view, target)
+        except OSError:
+            # A link that leads nowhere, or to itself.
+            return False
     # A copy that was edited has another size or time, or was made writable first.
     if not view.is_file() or view.samefile(target) or view.stat().st_mode & 0o222:
         return False
