@@ -93,7 +93,7 @@ def _parsed(name: str, type: DataType, is_strict: bool = True) -> pl.Expr:
             return lower.replace_strict(words, default=None, return_dtype=pl.Boolean)
         case TypeKind.DATETIME:
             zone = "UTC" if type.is_utc else None
-            exact = _without(text, r"\.[0-9]{6}[0-9]*[1-9]")
+            exact = _with_microseconds(_without(text, r"\.[0-9]{6}[0-9]*[1-9]"))
             return exact.str.to_datetime(time_unit="us", time_zone=zone, strict=is_strict)
         case TypeKind.DATE:
             return text.str.to_date(strict=is_strict)
@@ -110,6 +110,12 @@ def _parsed(name: str, type: DataType, is_strict: bool = True) -> pl.Expr:
 
 def _without(text: pl.Expr, pattern: str) -> pl.Expr:
     return pl.when(text.str.contains(pattern)).then(text + pl.lit(" is too long")).otherwise(text)
+
+
+def _with_microseconds(text: pl.Expr) -> pl.Expr:
+    """Six digits where there is a fraction: the first Polars that is allowed knows 3, 6 and 9."""
+    longer = text.str.replace(r"(:[0-9]{2}\.[0-9]+)", "${1}00000")
+    return longer.str.replace(r"(:[0-9]{2}\.[0-9]{6})[0-9]+", "${1}")
 
 
 def _unreadable(files: SourceFiles, error: BaseException) -> SourceUnreadable:
