@@ -7,6 +7,7 @@ did. It can be deleted at any time.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ KEPT_ENTRIES = 1 << 16
 _LARGEST = 16 << 20
 # A file is written again when this part of it is new: less is sooner read from git again.
 _WORTH = 64
+_ENTRY = re.compile(r"([1-7][0-7]{4,5}) ([0-9a-f]{40}|[0-9a-f]{64})\Z", re.ASCII)
 _FORMAT = b"mlforge trees 1\n"
 
 
@@ -102,5 +104,7 @@ def _text(entry: Entry) -> str:
 
 
 def _entry(text: str) -> Entry:
-    mode, _, oid = text.partition(" ")
-    return int(mode, 8), ObjectID(oid.encode("ascii"))
+    found = _ENTRY.match(text)
+    if found is None:
+        raise ValueError(text)
+    return int(found[1], 8), ObjectID(found[2].encode())

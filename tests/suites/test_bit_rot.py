@@ -164,6 +164,7 @@ def test_damaged_bytes_are_detected_before_a_wrong_row_or_are_harmless(
     assert not [answer for answer in good.values() if isinstance(answer, MlforgeError)]
     files = kinds(known)
     assert {"PIN", "object", "manifest.json", "data.parquet", "format.json"} <= files.keys()
+    assert {"cache/trees", "cache/history", "cache/recipes"} <= files.keys()
     chance = random.Random(SEED)
     turns = [*sorted(files), *["object", "manifest.json"] * 4]
     table: dict[str, Counter[str]] = {kind: Counter() for kind in files}
