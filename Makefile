@@ -38,6 +38,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/history.py 1000 5000 1
 	$(BIN)/python benchmarks/manifest.py
 	$(BIN)/python benchmarks/recipes.py
+	$(BIN)/python benchmarks/surrogate.py
 
 # The site, in site/. A warning (a link, an anchor, a picture that is not there) is an error.
 docs: $(VENV)/.docs

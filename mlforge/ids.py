@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -185,6 +186,11 @@ class Hasher:
 
     def hexdigest(self) -> str:
         return self._state.hexdigest()
+
+
+def hash_each(texts: Iterable[bytes]) -> list[str]:
+    """BLAKE3 of each of many short texts, as hex."""
+    return [blake3(text).hexdigest() for text in texts]
 
 
 def hash_bytes(data: bytes | bytearray | memoryview) -> str:
