@@ -12,7 +12,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
 from mlforge.canonical import Plain
-from mlforge.definitions.syntax import Function, Syntax, function_syntax
+from mlforge.definitions.syntax import Function, Syntax, function_syntax, may_see_names
 
 
 class _File:
@@ -22,6 +22,7 @@ class _File:
         # Kept, so that no other list gets its identity.
         self.lines = lines
         source = "".join(lines)
+        self._may_see = may_see_names(source)
         self.tree = ast.parse(source)
         self.functions: dict[tuple[int, str], list[Function]] = defaultdict(list)
         self.classes: dict[str, list[ast.ClassDef]] = defaultdict(list)
@@ -34,7 +35,7 @@ class _File:
         """Of a function in this file: the nodes are kept, so an identity stays one's own."""
         key = id(node), is_root
         if key not in self._syntax:
-            self._syntax[key] = function_syntax(node, is_root=is_root)
+            self._syntax[key] = function_syntax(node, is_root=is_root, may_see=self._may_see)
         return self._syntax[key]
 
     def _index(self, node: ast.AST, prefix: str) -> None:

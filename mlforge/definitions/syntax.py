@@ -7,6 +7,7 @@ The text is our own, not `ast.dump`'s, so that it is one on every Python.
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SILENT = {"ctx", "type_comment", "kind", "type_params", "returns", "annotation"}
 # Where these are called, names of locals can be read as text.
 _SEES_NAMES = {"locals", "vars", "eval", "exec", "dir"}
+_SEES_TEXT = re.compile(rf"\b({'|'.join(sorted(_SEES_NAMES))})\b")
 _DYNAMIC = {
     "eval": "runs text",
     "exec": "runs text",
@@ -65,12 +67,13 @@ class Syntax:
     unseen: tuple[tuple[int, str], ...]
 
 
-def function_syntax(node: Function, *, is_root: bool) -> Syntax:
+def function_syntax(node: Function, *, is_root: bool, may_see: bool = True) -> Syntax:
     """Of a function. Its defaults and decorators are left out: they are values by now.
 
     `is_root`: it is called by position, so the names of its parameters are locals too.
+    `may_see`: what `may_see_names` says of its file.
     """
-    writer = _Writer(keeps_names=_sees_names(node))
+    writer = _Writer(keeps_names=may_see and _sees_names(node))
     writer.function(node, is_outermost=True, is_root=is_root)
     return writer.syntax()
 
@@ -101,6 +104,12 @@ def _joined(parts: Iterable[str | Reference]) -> Iterator[str | Reference]:
 
 def _plain(part: str | Reference) -> str:
     return part if isinstance(part, str) else ".".join((part.name, *part.attributes))
+
+
+def may_see_names(source: str) -> bool:
+    """Whether a file's text can hold a call that reads names of locals; its tree tells exactly."""
+    # Python takes wide letters for plain ones: of such a text nothing is said.
+    return not source.isascii() or _SEES_TEXT.search(source) is not None
 
 
 def _sees_names(node: ast.AST) -> bool:

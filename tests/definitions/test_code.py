@@ -8,10 +8,12 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import linecache
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -213,6 +215,8 @@ DIFFERENT = [
     ("x = df\ndef g():\n    x = 1\n    return x\ng()\nreturn x", "x = df\ndef g():\n    nonlocal x\n    x = 1\n    return x\ng()\nreturn x"),
     ("return [x for x in df for y in x]", "return [y for x in df for y in x]"),
     ("x = 1\nreturn locals()", "y = 1\nreturn locals()"),
+    ("x = 1\nreturn locals   ()", "y = 1\nreturn locals   ()"),
+    ("x = 1\nreturn \N{FULLWIDTH LATIN SMALL LETTER L}ocals()", "y = 1\nreturn \N{FULLWIDTH LATIN SMALL LETTER L}ocals()"),
     ("return df, 1", "return df, True"),
     ("return df, 0.0", "return df, -0.0"),
     ("return df, 'a'", "return df, b'a'"),
@@ -306,3 +310,32 @@ def test_names_that_a_class_binds_in_any_statement_are_its_own() -> None:
     tree = ast.parse("class A:\n    if True:\n        x = 1\n    y = x\n")
     found = class_syntax([node for node in tree.body if isinstance(node, ast.ClassDef)])
     assert [part.name for part in found.parts if isinstance(part, Reference)] == []
+
+
+def test_code_that_is_loaded_again_is_compared_with_its_file_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is kept of a file must not outlive a change of it, or of a loaded function's code."""
+    path = tmp_path / "kept.py"
+    text = "def f(df):\n    return df + 1\n"
+
+    def loaded(run: str) -> Code:
+        module = ModuleType("kept_module")
+        module.__file__ = str(path)
+        monkeypatch.setitem(sys.modules, "kept_module", module)
+        exec(compile(run, str(path), "exec"), vars(module))
+        return code_of(module.f)
+
+    path.write_text(text)
+    first = loaded(text)
+    assert loaded(text) == first
+    assert not first.unseen
+    # The file has another constant than the code that runs.
+    stale = loaded(text.replace("1", "2"))
+    assert stale.hash != first.hash
+    assert "no source that is its own" in stale.unseen[0]
+    path.write_text(text.replace("+ 1", "+ 22"))
+    linecache.checkcache()
+    assert loaded(text).unseen
+    assert not loaded(text.replace("+ 1", "+ 22")).unseen
+    assert loaded(text.replace("+ 1", "+ 22")).hash not in (first.hash, stale.hash)
