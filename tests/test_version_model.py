@@ -477,7 +477,14 @@ def test_a_lost_cache_costs_one_computation_and_never_a_version(shop: Shop) -> N
     shop.edit('"at", "amount")', '"amount", "at")')
     assert computed() == [True, False]
     assert computed() == [False, False]
-    shutil.rmtree(shop.root / ".git/mlforge/cache")
+    cache = shop.root / ".git/mlforge/cache"
+    shutil.rmtree(cache)
     assert computed() == [True, False]
     assert computed() == [False, False]
+    # Where nothing can be kept, it costs one each time.
+    shutil.rmtree(cache)
+    cache.write_text("a file\n")
+    assert computed() == [True, False]
+    assert computed() == [True, False]
+    cache.unlink()
     assert shop.version("user_spend") == "1.0.0"

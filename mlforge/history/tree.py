@@ -106,6 +106,14 @@ class Trees:
         return entry[1] if entry and stat.S_ISREG(entry[0]) else None
 
 
+def hashed(repo: Repo, kind: bytes, data: bytes) -> bytes:
+    """The name that git gives to bytes."""
+    state = repo.object_format.hash_func()
+    state.update(b"%b %d\0" % (kind, len(data)))
+    state.update(data)
+    return state.hexdigest().encode()
+
+
 def check_path(path: str) -> bytes:
     """The path as git stores it. Raises InvalidReference if git would refuse it."""
     parts = path.split("/")

@@ -10,7 +10,7 @@ from dulwich.objects import Blob
 from dulwich.repo import Repo
 
 from mlforge.history.faults import reading
-from mlforge.history.tree import Trees, check_path, name_of
+from mlforge.history.tree import Trees, check_path, hashed, name_of
 
 _LARGEST_NEAR = 1 << 20
 
@@ -45,10 +45,7 @@ def bytes_of(repo: Repo, path: Path, blob: bytes) -> bytes | None:
             data = file.read(_LARGEST_NEAR)
     except OSError:
         return None
-    name = repo.object_format.hash_func()
-    name.update(b"blob %d\0" % len(data))
-    name.update(data)
-    return data if name.hexdigest().encode() == blob else None
+    return data if hashed(repo, b"blob", data) == blob else None
 
 
 def _blob(path: Path) -> tuple[int, Blob] | None:

@@ -43,8 +43,12 @@ def cache_of(shop: Git) -> Path:
 
 
 def lose(shop: Git, revision: str) -> None:
+    loose(shop, revision).unlink()
+
+
+def loose(shop: Git, revision: str) -> Path:
     oid = shop("rev-parse", revision).strip()
-    (shop.root / ".git/objects" / oid[:2] / oid[2:]).unlink()
+    return shop.root / ".git/objects" / oid[:2] / oid[2:]
 
 
 def test_the_next_process_needs_no_tree_of_gits(shop: Git, head: CommitId) -> None:
@@ -63,6 +67,20 @@ def test_a_later_commit_is_seen_and_kept_too(shop: Git, head: CommitId) -> None:
     lose(shop, "HEAD:store/a/1.0.0")
     lose(shop, "HEAD~1:store/b")
     assert found(open_repository(shop.root), later)["store/a/1.0.0/manifest.json"] == "changed\n"
+    assert found(open_repository(shop.root), head) == FILES
+
+
+def test_a_tree_of_git_with_other_bytes_is_told_and_not_kept(shop: Git, head: CommitId) -> None:
+    cache_of(shop).unlink()
+    path, other = loose(shop, "HEAD:store/a"), loose(shop, "HEAD:store/b")
+    good = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(other.read_bytes())
+    history = open_repository(shop.root)
+    with pytest.raises(RepositoryCorrupt):
+        found(history, head)
+    history.keep()
+    path.write_bytes(good)
     assert found(open_repository(shop.root), head) == FILES
 
 
