@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -74,7 +73,8 @@ class KeptTrees:
         body = encode(
             _bounded({**texts, **{t: h for t, h in self._held.items() if t not in texts}})
         )
-        draft = self._path.with_name(f"{self._path.name}.{secrets.token_hex(6)}.tmp")
+        # One name: a kill leaves one file at most, and two writers' mixed bytes have no checksum.
+        draft = self._path.with_name(self._path.name + ".tmp")
         # A disk that refuses it fails nothing.
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
