@@ -13,9 +13,9 @@ from mlforge.errors import MlforgeError, SourceChanged
 from mlforge.flows.alternates import has_objects, remember
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
 from mlforge.flows.drafts import reconcile_view
+from mlforge.flows.ingredients import Ingredients, gather
 from mlforge.flows.numbers import Numbers
 from mlforge.flows.origin import origin_of, refuse_uncommitted
-from mlforge.flows.plan import Ingredients, gather
 from mlforge.flows.publish import Publication, publish
 from mlforge.flows.recipes import RecipeCache
 from mlforge.flows.remake import refuse_other_rows

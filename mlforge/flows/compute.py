@@ -15,7 +15,7 @@ from mlforge.engines.base import Computed, Engine
 from mlforge.engines.profiles import profile_of
 from mlforge.errors import MlforgeError
 from mlforge.flows.decide import Product
-from mlforge.flows.plan import Ingredients
+from mlforge.flows.ingredients import Ingredients
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ContentHash
 from mlforge.manifest import Manifest, Part

@@ -8,74 +8,28 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlforge import versioning
-from mlforge.canonical import Plain, encode
-from mlforge.definitions.code import Code, code_of
+from mlforge.canonical import Plain
 from mlforge.definitions.feature import Feature
-from mlforge.definitions.identity import config_hash, validators_text
-from mlforge.engines.base import Engine, SourceFiles
+from mlforge.engines.base import Engine
 from mlforge.errors import MlforgeError
 from mlforge.flows.alternates import has_objects
 from mlforge.flows.decide import equal_to, renamed_from, restorable, strongest
+from mlforge.flows.ingredients import Ingredients, gather, recompute_causes
 from mlforge.flows.numbers import Numbers
 from mlforge.flows.recipes import RecipeCache
 from mlforge.flows.remarks import missing_files, planning_remarks
 from mlforge.flows.resolve import feature_names, head_version
-from mlforge.flows.sources import DigestCache, find_files, record
+from mlforge.flows.sources import DigestCache
 from mlforge.flows.standing import Standing, standing_of
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import (
     Bump,
     CommitId,
-    ConfigHash,
-    ContentHash,
-    Recipe,
     Version,
 )
-from mlforge.manifest import Manifest, SourceRecord, Validation
+from mlforge.manifest import Manifest
 from mlforge.notebook import Shown, Table, shortened
-from mlforge.plugins import import_version
 from mlforge.schema import Schema
-
-# Raised when a rule of docs/semantics.md changes results: everything is computed again.
-SEMANTICS = 1
-# What reads the sources and runs the function, reached by it or not.
-_ALWAYS_REACHED = ("polars",)
-
-
-@dataclass(frozen=True, slots=True)
-class Ingredients:
-    """Everything that a feature is built from, before anything is computed."""
-
-    feature: Feature
-    files: SourceFiles
-    sources: tuple[SourceRecord, ...]
-    config_hash: ConfigHash
-    code: Code
-    recipe: Recipe
-
-    @property
-    def validators(self) -> tuple[Validation, ...]:
-        return tuple(Validation(column, rule) for column, rule in validators_text(self.feature))
-
-    def declared(self, schema: Schema, content: ContentHash | None) -> versioning.Declared:
-        """In the words of a manifest, so that it can be compared with one."""
-        feature = self.feature
-        return versioning.Declared(
-            schema=schema,
-            entities=feature.entities,
-            surrogates=feature.surrogates,
-            interval=feature.interval,
-            max_age=feature.max_age,
-            tiebreak=feature.tiebreak,
-            config_hash=self.config_hash,
-            code_hash=self.code.hash,
-            sources=self.sources,
-            description=feature.description,
-            owner=feature.owner,
-            tags=feature.tags,
-            validators=self.validators,
-            content_hash=content,
-        )
 
 
 class PlanStatus(StrEnum):
@@ -181,28 +135,6 @@ def _row(planned: PlannedFeature) -> tuple[str, ...]:
         str(planned.next or ""),
         change,
     )
-
-
-def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingredients:
-    """Hash what a feature is built from. Raises SourceNotFound."""
-    files = find_files(feature.source, project_root, feature.name)
-    sources = (record(feature.source, files, digests),)
-    config, code = config_hash(feature), code_of(feature.function)
-    packages = {*code.packages, *_ALWAYS_REACHED}
-    recipe = Recipe.of(
-        encode(
-            {
-                "sources": [[source.text, source.digest.hex] for source in sources],
-                "code": code.hash.hex,
-                "config": config.hex,
-                "validators": validators_text(feature),
-                "as_of": None,
-                "semantics": SEMANTICS,
-                "packages": {name: import_version(name) for name in packages},
-            }
-        )
-    )
-    return Ingredients(feature, files, sources, config, code, recipe)
 
 
 def plan(
@@ -352,22 +284,3 @@ def _schema(ingredients: Ingredients, engine: Callable[[], Engine], standing: St
         if manifest.recipe == ingredients.recipe:
             return manifest.schema
     return engine().schema(ingredients.feature, ingredients.files)
-
-
-def recompute_causes(ingredients: Ingredients, current: Manifest) -> tuple[str, ...]:
-    """Why a feature must be computed, in words; empty when its recipe is the head's."""
-    if current.recipe == ingredients.recipe:
-        return ()
-    before = {source.text: source.digest for source in current.sources}
-    causes = [
-        f"source {source.text}"
-        for source in ingredients.sources
-        if before.get(source.text) != source.digest
-    ]
-    if current.code_hash != ingredients.code.hash:
-        causes.append("code")
-    if current.config_hash != ingredients.config_hash:
-        causes.append("declaration")
-    if current.validators != ingredients.validators:
-        causes.append("validators")
-    return tuple(causes or ["package versions"])

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from mlforge.errors import FeatureNotFound, InvalidUsage, RowsNotMadeAgain
 from mlforge.flows.committed import refuse_edited
-from mlforge.flows.plan import Ingredients, recompute_causes
+from mlforge.flows.ingredients import Ingredients, recompute_causes
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import Reference, resolve
 from mlforge.flows.workspace import Workspace
