@@ -36,6 +36,9 @@ def build(
         typer.Option("--accept-nondeterminism", help="Make a version of a result that varies"),
     ] = False,
     message: MessageOption = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 1 if there is, or would be, a new version")
+    ] = False,
     json: AnswerOption = False,
 ) -> None:
     """Compute what changed and commit its versions
@@ -66,7 +69,7 @@ def build(
     else:
         _tell(screen, report, elapsed, is_committed=is_committed and not dry_run)
     _tell_problems(screen, report)
-    if report.failed:
+    if report.failed or (exit_code and report.built):
         raise typer.Exit(1)
 
 

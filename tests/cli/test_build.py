@@ -138,6 +138,16 @@ def test_different_build_replaces_a_draft_and_takes_its_number(shop: Shop) -> No
     assert shop.git("status", "--porcelain") == ""
 
 
+def test_exit_code_says_whether_there_would_be_a_new_version(shop: Shop) -> None:
+    pending = ("build", "--dry-run", "--exit-code")
+    assert shop.run(*pending).returncode == 1
+    assert shop.run("build", "--exit-code").returncode == 1
+    assert shop.run(*pending).returncode == 0
+    shop.edit('["7d", "30d"]', '["7d"]')
+    assert shop.run("build", "--dry-run").returncode == 0
+    assert shop.run(*pending).returncode == 1
+
+
 def test_dry_run_writes_nothing(shop: Shop) -> None:
     out = shop.mlforge("build", "--dry-run")
     assert "nothing was written" in out

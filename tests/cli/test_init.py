@@ -76,10 +76,12 @@ def test_a_new_project_does_all_that_its_readme_and_its_workflow_say(desk: Shop)
     assert shop.version("carrier_delays") == "1.0.0"
     workflow = (shop.root / ".github/workflows/features.yml").read_text()
     commands = re.findall(r"- run: (.*)", workflow)
-    assert "mlforge build --dry-run" in commands
+    assert "mlforge build --dry-run --exit-code" in commands
     for line in commands:
         for command in line.split(" && "):
             typed(shop, command)
+    shop.edit('["1d", "3d", "7d", "30d"]', '["1d", "60d"]', "features/delays.py")
+    assert shop.run("build", "--dry-run", "--exit-code").returncode == 1
     with (shop.root / "features/planes.py").open("a") as file:
         file.write("# Not committed.\n")
     refused(shop.run("build", "--dry-run"), 4, "MLF0613")
