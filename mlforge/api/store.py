@@ -39,17 +39,18 @@ if TYPE_CHECKING:
 class FeatureMetadata(Shown):
     """A version's manifest, and when git first and last saw it; no row is read for it.
 
-    `created_at`, `updated_at`, `commit`: the first commit that holds the version, and the last
-    that touched its files; None while it is uncommitted, and where a shallow clone cannot tell,
-    which `is_before_boundary` says. `uncommitted`: files of the definitions that differed from the
-    commit when it was built. `note`: what the reference needed. `profile_problem`: why there is no
-    profile. Fields of a manifest: docs/formats.md#manifest.
+    `created_at`, `author`, `commit`: of the first commit that holds the version; `updated_at`: of
+    the last that touched its files; None while it is uncommitted, and where a shallow clone
+    cannot tell, which `is_before_boundary` says. `uncommitted`: files of the definitions that
+    differed from the commit when it was built. `note`: what the reference needed.
+    `profile_problem`: why there is no profile. Fields of a manifest: docs/formats.md#manifest.
     """
 
     manifest: Manifest
     created_at: datetime | None
     updated_at: datetime | None
     commit: CommitId | None
+    author: str | None = None
     uncommitted: tuple[str, ...] = ()
     note: str | None = None
     profile: Profile | None = None
@@ -165,6 +166,7 @@ class FeatureMetadata(Shown):
             "created_at": None if self.created_at is None else self.created_at.isoformat(),
             "updated_at": None if self.updated_at is None else self.updated_at.isoformat(),
             "commit": None if self.commit is None else self.commit.hex,
+            "author": self.author,
             "before_boundary": self.is_before_boundary,
             "uncommitted": list(self.uncommitted),
             "note": self.note,
@@ -400,6 +402,7 @@ def describe(workspace: Workspace, resolved: Resolved) -> FeatureMetadata:
         created_at=seen.created_at,
         updated_at=seen.updated_at,
         commit=commit,
+        author=seen.created_in.author.name if seen.created_in else None,
         uncommitted=uncommitted,
         note=resolved.note,
         profile=found.profile,

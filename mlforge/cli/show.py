@@ -90,6 +90,7 @@ def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
         ("change", f"{bump}{reason}{details}"),
         ("previous", str(manifest.previous or "")),
         ("commit", metadata.place + created),
+        ("author", metadata.author or ""),
         ("uncommitted", ", ".join(f"{path} differed from it" for path in metadata.uncommitted)),
         (
             "rows",
