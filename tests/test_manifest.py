@@ -272,6 +272,12 @@ def test_bombs_are_refused(data: bytes) -> None:
         decode(data)
 
 
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-0", b"5.0", b"5e0", b"1" + b"0" * 400])
+def test_a_number_that_is_no_plain_one_is_refused(number: bytes) -> None:
+    with pytest.raises(ManifestCorrupt):
+        decode(GOLDEN.replace(b'"rows": 5', b'"rows": ' + number))
+
+
 def test_the_line_that_was_edited_is_shown() -> None:
     with pytest.raises(ManifestCorrupt) as refused:
         decode(GOLDEN.replace(b'"rows": 5', b'"rows":  5'))

@@ -67,7 +67,7 @@ def test_what_is_only_missing_ends_with_3(built: Shop) -> None:
     assert done.returncode == 3
     (problem,) = json.loads(done.stdout)["problems"]
     assert (problem["kind"], problem["code"]) == ("object_missing", "MLF0701")
-    assert problem["hint"] == "mlforge build -f user_profile"
+    assert problem["hint"] == "mlforge build -f user_profile@1.0.0"
 
 
 def test_problems_can_be_read_by_a_program(built: Shop) -> None:
