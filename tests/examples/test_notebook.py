@@ -5,13 +5,24 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.examples.folders import FLIGHTS
 from tests.examples.notebook import FILE, executed, outputs, read, texts
 
 
 def test_the_notebook_gives_the_outputs_that_are_committed(tmp_path: Path) -> None:
-    """If they should differ: python -m tests.examples.notebook, and look at the difference."""
-    assert texts(executed(tmp_path)) == texts(read())
+    """If they should differ: python -m tests.examples.notebook, and look at the difference.
+
+    A score's last digit may be another processor's.
+    """
+    now, then = "\n".join(texts(executed(tmp_path))), "\n".join(texts(read()))
+    assert SCORE.sub("SCORE", now) == SCORE.sub("SCORE", then)
+    scores = [[float(score) for score in SCORE.findall(text)] for text in (now, then)]
+    assert scores[0] == pytest.approx(scores[1], abs=0.011)
+
+
+SCORE = re.compile(r"(?<=  )0\.\d\d$", re.MULTILINE)
 
 
 def test_the_notebook_has_run_from_its_first_cell_to_its_last() -> None:
