@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.git_cli import Git
+from tests.git_cli import Git, live_alone
 from tests.shop import Shop, make_shop
 
 # A machine that is busy is not a failure.
@@ -20,22 +19,9 @@ settings.load_profile("mlforge")
 @pytest.fixture(autouse=True)
 def lonely(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No configuration and no git environment but the test's own."""
-    for name in list(os.environ):
-        if name.startswith(("GIT_", "MLFORGE_")) or name in ("EMAIL", "FORCE_COLOR", "NO_COLOR"):
-            monkeypatch.delenv(name)
     # Definitions are imported with their folder first on the path.
     monkeypatch.setattr(sys, "path", list(sys.path))
-    home = tmp_path / "home"
-    home.mkdir()
-    config = home / "config"
-    config.write_text(
-        "[user]\n\tname = Ada\n\temail = ada@example.com\n"
-        '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
-        "[gc]\n\tauto = 0\n[core]\n\tfsync = none\n[advice]\n\tdetachedHead = false\n"
-    )
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(config))
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    live_alone(tmp_path / "home", monkeypatch)
 
 
 @pytest.fixture

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from mlforge.history.base import Change, History
 from mlforge.ids import CommitId
 
+_CONFIG = (
+    "[user]\n\tname = Ada\n\temail = ada@example.com\n"
+    '[init]\n\tdefaultBranch = main\n[protocol "file"]\n\tallow = always\n'
+    "[gc]\n\tauto = 0\n[core]\n\tfsync = none\n[advice]\n\tdetachedHead = false\n"
+)
 NOW = datetime(2024, 5, 1, 12, 0, tzinfo=UTC)
+
+
+def live_alone(home: Path, patch: pytest.MonkeyPatch) -> None:
+    """No configuration and no git environment but the test's own."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "MLFORGE_")) or name in ("EMAIL", "FORCE_COLOR", "NO_COLOR"):
+            patch.delenv(name)
+    home.mkdir()
+    config = home / "config"
+    config.write_text(_CONFIG)
+    patch.setenv("HOME", str(home))
+    patch.setenv("GIT_CONFIG_GLOBAL", str(config))
+    patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
 
 @dataclass(frozen=True, slots=True)

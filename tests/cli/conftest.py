@@ -7,19 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.git_cli import Git
+from tests.git_cli import Git, live_alone
 from tests.shop import Shop, make_shop
 
 
 @pytest.fixture(scope="session")
 def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """user_spend 1.0.0 and 1.0.1, user_profile 1.0.0; for reading only."""
-    roles, fields = ("AUTHOR", "COMMITTER"), {"NAME": "Ada", "EMAIL": "ada@example.com"}
     with pytest.MonkeyPatch.context() as patch:
         # No test is running yet, so its fixtures have not said who commits.
-        for role in roles:
-            for field, value in fields.items():
-                patch.setenv(f"GIT_{role}_{field}", value)
+        live_alone(tmp_path_factory.mktemp("alone") / "home", patch)
         shop = make_shop(tmp_path_factory.mktemp("two_versions") / "project")
         shop.git("config", "user.name", "Ada")
         shop.git("config", "user.email", "ada@example.com")

@@ -17,6 +17,7 @@ import typer.main
 
 from mlforge.cli.app import DOCUMENTATION, app
 from tests.cli.test_bad_input import snapshot
+from tests.git_cli import live_alone
 from tests.shop import Shop, make_shop
 
 ROOT = Path(__file__).parents[2]
@@ -357,12 +358,14 @@ def interrupted(
 def event_counts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """How many events of each kind an undisturbed first build has, on this machine."""
     found = dict[str, int]()
-    # Imports first: their run leaves the compiled files that the next one need not write.
-    for event in ("import", "open"):
-        folder = tmp_path_factory.mktemp("counted")
-        done = interrupted(make_shop(folder / "shop"), event, 0, folder / "count")
-        assert done.returncode == 0, done.stderr
-        found[event] = int((folder / "count").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        live_alone(tmp_path_factory.mktemp("alone") / "home", patch)
+        # Imports first: their run leaves the compiled files that the next one need not write.
+        for event in ("import", "open"):
+            folder = tmp_path_factory.mktemp("counted")
+            done = interrupted(make_shop(folder / "shop"), event, 0, folder / "count")
+            assert done.returncode == 0, done.stderr
+            found[event] = int((folder / "count").read_text())
     return found
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.git_cli import Git
+from tests.git_cli import Git, live_alone
 from tests.shop import Shop, make_shop
 
 WORDS = "before the shallow boundary"
@@ -16,9 +16,7 @@ WORDS = "before the shallow boundary"
 def deep(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """user_spend 1.0.0, 1.0.1 and 1.1.0, each in its commit; for cloning only."""
     with pytest.MonkeyPatch.context() as patch:
-        for role in ("AUTHOR", "COMMITTER"):
-            patch.setenv(f"GIT_{role}_NAME", "Ada")
-            patch.setenv(f"GIT_{role}_EMAIL", "ada@example.com")
+        live_alone(tmp_path_factory.mktemp("alone") / "home", patch)
         shop = make_shop(tmp_path_factory.mktemp("deep") / "project")
         shop.git("config", "user.name", "Ada")
         shop.git("config", "user.email", "ada@example.com")
