@@ -31,6 +31,7 @@ from mlforge.definitions.origin import (
     find_class,
     find_module,
     find_syntax,
+    home_of,
     package_of,
 )
 from mlforge.definitions.syntax import (
@@ -43,6 +44,9 @@ from mlforge.definitions.syntax import (
 from mlforge.ids import CodeHash
 
 _ABSENT = object()
+_SCALARS = (type(None), bool, int, str, complex, float, bytes)
+# What Polars writes of an expression that holds a Python function.
+_HELD_FUNCTION = (b"PLPY", b"cloudpickle")
 # Values that a module has about itself; where it lies is not what it does.
 _OWN = {"__file__", "__name__", "__path__", "__package__", "__spec__", "__loader__", "__doc__"}
 
@@ -74,11 +78,17 @@ class _Reach:
         self.unseen: list[str] = []
         # By identity; the objects are kept, so that no other gets their identity.
         self._numbers: dict[int, tuple[int, object]] = {}
+        # Where the function is that is described now, and the folder of the first one's project.
+        self._module_now: ModuleType | None = None
+        self._home: tuple[str, ...] = ()
+        self._made: dict[int, ModuleType] = {}
 
     def value(self, value: object, *, is_root: bool = False) -> Plain:
         """A scalar as text, anything else as the number of its node."""
         kind = type(value)
-        if kind in (type(None), bool, int, str, complex):
+        if isinstance(value, str) and kind is str:
+            return f"str {self._portable(value)!r}"
+        if kind in (type(None), bool, int, complex):
             return f"{kind.__name__} {value!r}"
         if isinstance(value, float | bytes) and kind in (float, bytes):
             return f"{kind.__name__} {value.hex()}"
@@ -86,6 +96,13 @@ class _Reach:
             # Without a number: whether equal ones are one object is the compiler's choice.
             return [kind.__name__, *self._members(value)]
         return self._node(value, is_root)
+
+    def _portable(self, text: str) -> str:
+        """A path within the project without the place that the project has on this machine."""
+        for home in self._home:
+            if text == home or text.startswith(home + os.sep):
+                return f"<project>{text[len(home) :]}"
+        return text
 
     def _node(self, value: object, is_root: bool) -> Plain:
         if id(value) in self._numbers:
@@ -113,7 +130,7 @@ class _Reach:
             case BuiltinFunctionType():
                 return self._external(value)
             case PurePath():
-                return ["path", *value.parts]
+                return ["path", self._portable(str(value))]
             case enum.Enum():
                 return ["member", value.name, self.value(type(value))]
             case list() | set() if type(value) in (list, set):
@@ -137,6 +154,14 @@ class _Reach:
     def _function(self, function: FunctionType, is_root: bool) -> Plain:
         if self._package(function.__module__):
             return self._external(function)
+        self._home = self._home or home_of(function.__code__.co_filename)
+        outer, self._module_now = self._module_now, sys.modules.get(function.__module__)
+        try:
+            return self._own_function(function, is_root)
+        finally:
+            self._module_now = outer
+
+    def _own_function(self, function: FunctionType, is_root: bool) -> Plain:
         values = [
             self.value(function.__defaults__),
             self.value(function.__kwdefaults__),
@@ -174,6 +199,10 @@ class _Reach:
         found, attributes = names.find(part.name), list(part.attributes)
         if found is _ABSENT or part.name in _OWN:
             return ".".join((part.name, *attributes))
+        return self._taken(found, attributes)
+
+    def _taken(self, found: object, attributes: list[str]) -> Plain:
+        """A value and the attributes taken of it, as far as they are not names of modules."""
         while attributes and isinstance(found, ModuleType) and self._is_own(found):
             inner = getattr(found, attributes[0], _ABSENT)
             if inner is _ABSENT:
@@ -217,8 +246,22 @@ class _Reach:
         if self._package(module.__name__):
             return ["module", module.__name__]
         self.unseen.append(f"the module {module.__name__} is used as a whole")
+        return ["module", *self._all_of(module)]
+
+    def _all_of(self, module: ModuleType) -> Iterator[Plain]:
+        """A module's text, with the functions, classes and plain values that it names."""
         tree = find_module(module)
-        return ["module", *(map(str, module_syntax(tree).parts) if tree else [module.__name__])]
+        for part in module_syntax(tree).parts if tree else [module.__name__]:
+            if isinstance(part, str):
+                yield part
+                continue
+            found, attributes = vars(module).get(part.name, _ABSENT), list(part.attributes)
+            is_code = isinstance(found, FunctionType | type | Declaration)
+            is_module = isinstance(found, ModuleType) and self._is_own(found) and attributes
+            if part.name not in _OWN and (is_code or is_module or type(found) in _SCALARS):
+                yield self._taken(found, attributes)
+            else:
+                yield ".".join((part.name, *attributes))
 
     def _instance(self, value: object) -> Plain:
         kind = type(value)
@@ -235,7 +278,24 @@ class _Reach:
             return ["opaque", self.value(kind)]
         if isinstance(reduced, str):
             return ["global", kind.__module__, reduced]
+        if any(mark in part for part in reduced if type(part) is bytes for mark in _HELD_FUNCTION):
+            return ["holds a function", self.value(kind), *self._made_here(value)]
         return ["made", *map(self._reduced, reduced)]
+
+    def _made_here(self, value: object) -> Iterator[Plain]:
+        """In place of what a library has packed with places and lines: its name in the module that
+        the function is in, and all of that module."""
+        module, kind = self._module_now, type(value).__qualname__
+        if module is None:
+            self.unseen.append(f"the Python function that a value of {kind} holds")
+            return
+        self.unseen.append(
+            f"{module.__name__}: what the Python function closes over that a value of {kind} holds"
+        )
+        yield sorted(name for name, held in vars(module).items() if held is value)
+        if id(module) not in self._made:
+            self._made[id(module)] = module
+            yield from self._all_of(module)
 
     def _reduced(self, part: object) -> Plain:
         return self.value(list(part) if isinstance(part, Iterator) else part)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 import sys
 import sysconfig
 from collections import defaultdict
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
@@ -147,8 +149,6 @@ def package_of(module: str) -> str | None:
 
 
 def _unloaded(top: str) -> str | None:
-    from importlib.util import find_spec
-
     try:
         spec = find_spec(top)
     except (ImportError, ValueError):
@@ -156,6 +156,14 @@ def _unloaded(top: str) -> str | None:
     if spec is None or spec.origin is None:
         return top
     return top if _is_installed(Path(spec.origin)) else None
+
+
+@lru_cache(maxsize=1024)
+def home_of(file: str) -> tuple[str, ...]:
+    """The folder of the user's repository, else of the file: as it is written, and as it is."""
+    path = Path(os.path.abspath(file))
+    home = next((folder for folder in path.parents if (folder / ".git").exists()), path.parent)
+    return tuple(dict.fromkeys((str(home), os.path.realpath(home))))
 
 
 def _is_installed(place: Path) -> bool:

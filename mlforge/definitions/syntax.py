@@ -87,10 +87,10 @@ def class_syntax(nodes: Sequence[ast.ClassDef]) -> Syntax:
 
 
 def module_syntax(tree: ast.Module) -> Syntax:
-    """Of a whole module, every name as it is."""
+    """Of a whole module."""
     writer = _Writer(keeps_names=True)
     writer.statements(tree.body)
-    return Syntax(tuple(map(_plain, writer.parts)), (), ())
+    return Syntax(tuple(_joined(writer.parts)), (), ())
 
 
 def _joined(parts: Iterable[str | Reference]) -> Iterator[str | Reference]:
@@ -100,10 +100,6 @@ def _joined(parts: Iterable[str | Reference]) -> Iterator[str | Reference]:
             yield "".join(map(str, run))
         else:
             yield from run
-
-
-def _plain(part: str | Reference) -> str:
-    return part if isinstance(part, str) else ".".join((part.name, *part.attributes))
 
 
 def may_see_names(source: str) -> bool:

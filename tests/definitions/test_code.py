@@ -276,6 +276,54 @@ def test_the_hash_of_code_never_changes(load: Load) -> None:
     )
 
 
+HELD = """\
+import polars as pl
+import helpers
+UDF = pl.col("a").map_elements(helpers.shift, return_dtype=pl.Int64)
+LAMBDA = pl.col("a").map_elements(lambda value: value + 1, return_dtype=pl.Int64)
+def f(df):
+    return df.select(UDF)
+"""
+HELD_FILES = {**FILES, "features": HELD}
+
+
+@pytest.mark.filterwarnings("ignore::polars.exceptions.PolarsInefficientMapWarning")
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("helpers", "value + by", "value - by"),
+        ("helpers", "by=1", "by=2"),
+        ("features", "select(UDF)", "select(LAMBDA)"),
+        ("features", "helpers.shift", "helpers.unused"),
+    ],
+)
+def test_a_python_function_in_an_expression_is_seen(
+    load: Load, file: str, old: str, new: str
+) -> None:
+    code = load(HELD_FILES)
+    assert load({**HELD_FILES, file: HELD_FILES[file].replace(old, new)}).hash != code.hash
+    assert load(HELD_FILES).hash == code.hash
+    assert "what the Python function closes over" in code.unseen[0]
+
+
+@pytest.mark.filterwarnings("ignore::polars.exceptions.PolarsInefficientMapWarning")
+def test_a_lambda_in_an_expression_is_seen_wherever_the_project_lies(load: Load) -> None:
+    files = {**HELD_FILES, "features": HELD.replace("select(UDF)", "select(LAMBDA)")}
+    changed = {**files, "features": files["features"].replace("value + 1", "value + 2")}
+    assert load(files).hash == load(files).hash != load(changed).hash
+
+
+@pytest.mark.parametrize("made", ["HERE", "str(HERE)", "(str(HERE), 1)", "[HERE]"])
+def test_where_the_project_lies_is_not_in_the_hash(load: Load, made: str) -> None:
+    text = (
+        "from pathlib import Path\nHERE = Path(__file__).parent / 'rates.csv'\n"
+        f"RATES = {made}\ndef f(df):\n    return df, RATES\n"
+    )
+    code = load({**FILES, "features": text})
+    assert load({**FILES, "features": text}).hash == code.hash
+    assert load({**FILES, "features": text.replace("rates", "prices")}).hash != code.hash
+
+
 ANYWHERE = """
 import sys
 sys.path.insert(0, sys.argv[1])
