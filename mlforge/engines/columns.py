@@ -10,8 +10,7 @@ import polars as pl
 from mlforge.arrow import canonical_array
 from mlforge.definitions.rolling import Aggregation
 from mlforge.engines.exact import Flags, Integers, Words
-from mlforge.engines.metrics import Input
-from mlforge.engines.tiles import Values, grid_of
+from mlforge.engines.tiles import Input, Values
 from mlforge.types import DataType, TypeKind, int64
 from mlforge.types.polars import from_polars
 
@@ -43,17 +42,16 @@ def input_of(column: pl.Series, aggregations: Set[Aggregation]) -> Input:
         return Input(_float_values(column, is_summed, is_compared), type)
     is_known = _known(column)
     addends = _addends(column, type) if is_summed else None
-    grid = None if addends is None else grid_of(addends)
     if not is_compared:
-        return Input(Values(is_known, addends, None, grid), type)
+        return Input(Values(is_known, addends), type)
     physical = _physical(column)
     if physical is not None:
         ordinals = physical.fill_null(0).to_numpy()
-        return Input(Values(is_known, addends, ordinals, grid), type)
+        return Input(Values(is_known, addends, ordinals), type)
     codes, occurring = _numbered(column)
     dictionary = canonical_array(occurring.to_frame().to_arrow()[column.name], column.name)
     ordinals = codes.fill_null(0).to_numpy()
-    return Input(Values(is_known, addends, ordinals, grid), type, dictionary)
+    return Input(Values(is_known, addends, ordinals), type, dictionary)
 
 
 def _known(column: pl.Series) -> Flags | None:
@@ -67,8 +65,7 @@ def _float_values(column: pl.Series, is_summed: bool, is_compared: bool) -> Valu
     is_known = None
     if is_missing.any():
         is_known, numbers = ~is_missing, np.where(is_missing, 0, numbers)
-    grid = grid_of(numbers) if is_summed else None
-    return Values(is_known, numbers if is_summed else None, numbers if is_compared else None, grid)
+    return Values(is_known, numbers if is_summed else None, numbers if is_compared else None)
 
 
 def _addends(column: pl.Series, type: DataType) -> Integers | Words:
