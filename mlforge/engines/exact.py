@@ -70,21 +70,29 @@ def grid_of_floats(values: Numbers, count: int | None = None) -> Grid:
 
     `count` None: of all of them.
     """
+    return Grid.spanning(*span_of_floats(values), len(values) if count is None else count)
+
+
+def span_of_floats(values: Numbers) -> tuple[int, int]:
+    """The lowest bit in use and the one above the highest; the finite ones count."""
     ranges = [_bit_range(block.astype(np.float64, copy=False)) for block in _blocks(values)]
     used = [bit_range for bit_range in ranges if bit_range is not None]
     lowest = min((low for low, _ in used), default=0)
-    highest = max((high for _, high in used), default=0)
-    return Grid.spanning(lowest, highest, len(values) if count is None else count)
+    return lowest, max((high for _, high in used), default=0)
 
 
-def grid_of_integers(values: Numbers, count: int | None = None) -> Grid:
-    """The grid on which these integers (of any width), and sums of `count` of them, are exact.
-
-    `count` None: of all of them.
-    """
+def span_of_integers(values: Numbers) -> tuple[int, int]:
+    """As for floats, from 0 upwards."""
     least, greatest = (int(values.min()), int(values.max())) if len(values) else (0, 0)
-    bits = max(least.bit_length(), greatest.bit_length())
-    return Grid.spanning(0, bits, len(values) if count is None else count)
+    return 0, max(least.bit_length(), greatest.bit_length())
+
+
+def span_of_wide(words: Words) -> tuple[int, int]:
+    """As for floats, from 0 upwards."""
+    sign = words.high >> np.int64(63)
+    high = int((words.high ^ sign).max(initial=0))
+    low = int((words.low ^ sign.view(np.uint64)).max(initial=0))
+    return 0, 64 + high.bit_length() if high else low.bit_length()
 
 
 def split_floats(values: Numbers, grid: Grid) -> Limbs:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -20,8 +21,9 @@ from mlforge.engines.calendar import Calendar
 from mlforge.engines.columns import input_of
 from mlforge.engines.exact import Integers
 from mlforge.engines.keyed import differs
-from mlforge.engines.tiles import Events, Input, Tiles, numbered, tiles_of
-from mlforge.engines.windows import change_points
+from mlforge.engines.medians import range_medians
+from mlforge.engines.tiles import Events, Input, State, Tiles, numbered, tiles_of
+from mlforge.engines.windows import ChangePoints, change_points
 from mlforge.errors import SumOverflow
 from mlforge.schema import Schema
 
@@ -131,14 +133,32 @@ def rows_of(
     """
     points = change_points(tiles, sorted(set(lengths.values())), horizon)
     windows = dict[tuple[str, int], Window]()
-    arrays = []
-    for metric, length in lengths.items():
-        column, group = inputs[metric.column], (metric.column, length)
-        if group not in windows:
-            state, since = tiles.states[metric.column], points.since[length]
-            windows[group] = Window(state, column.type, column.dictionary, since, points.upto)
-        arrays.append(_finished(feature, metric, windows[group]))
+    for name, column in inputs.items():
+        own = sorted({length for metric, length in lengths.items() if metric.column == name})
+        middles = _middles(tiles.states[name], points, own)
+        for length in own:
+            since, middle = points.since[length], middles.get(length)
+            windows[name, length] = Window(
+                tiles.states[name], column.type, column.dictionary, since, points.upto, middle
+            )
+    arrays = [
+        _finished(feature, metric, windows[metric.column, length])
+        for metric, length in lengths.items()
+    ]
     return MetricRows(points.entities, points.ends, tuple(arrays))
+
+
+def _middles(
+    state: State, points: ChangePoints, lengths: Sequence[int]
+) -> Mapping[int, tuple[Integers, Integers]]:
+    """By window, where the two values in the middle stand; of all windows at once."""
+    if state.ranked is None:
+        return {}
+    before = np.concatenate([[0], np.cumsum(state.counts)])
+    begins = np.concatenate([before[points.since[length]] for length in lengths])
+    low, high = range_medians(state.ranked, begins, np.tile(before[points.upto], len(lengths)))
+    parts = zip(np.split(low, len(lengths)), np.split(high, len(lengths)), strict=True)
+    return dict(zip(lengths, parts, strict=True))
 
 
 def _finished(feature: Feature, metric: Metric, window: Window) -> pa.Array:

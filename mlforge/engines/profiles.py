@@ -28,7 +28,7 @@ from mlforge.engines.exact import (
     split_integers,
     split_wide,
 )
-from mlforge.engines.tiles import grid_of
+from mlforge.engines.tiles import span_of
 from mlforge.ids import ContentHash
 from mlforge.profile import ColumnProfile, Profile, shortened
 from mlforge.schema import Column, Schema
@@ -168,7 +168,7 @@ def _sums(values: Numbers | Words, grid: Grid) -> list[int]:
 
 
 def _sum(values: Numbers | Words) -> int:
-    grid = grid_of(values, len(values))
+    grid = Grid.spanning(*span_of(values), len(values))
     return sum(limb << grid.width * place for place, limb in enumerate(_sums(values, grid)))
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from mlforge.engines.deviation import deviation_grid, squares
 from mlforge.engines.exact import (
     Flags,
     Grid,
@@ -16,8 +17,9 @@ from mlforge.engines.exact import (
     Limbs,
     Numbers,
     Words,
-    grid_of_floats,
-    grid_of_integers,
+    span_of_floats,
+    span_of_integers,
+    span_of_wide,
     split_floats,
     split_integers,
     split_wide,
@@ -31,7 +33,8 @@ Infinities: TypeAlias = tuple[Integers, Integers]
 class State:
     """One column's state in each tile.
 
-    `counts`: values that are neither null nor NaN. `limbs`: of their finite sum on `grid`.
+    `counts`: values that are neither null nor NaN. `limbs`: of their finite sum on `grid`;
+    `squares`: of the sum of their squares. `ranked`: all these values, tile after tile.
     `infinities`: how many are positive and negative, None if none is. `lowest`, `highest`: any
     value where the count is 0.
     """
@@ -39,9 +42,11 @@ class State:
     counts: Integers
     grid: Grid | None = None
     limbs: Limbs = ()
+    squares: Limbs = ()
     infinities: Infinities | None = None
     lowest: Numbers | None = None
     highest: Numbers | None = None
+    ranked: Numbers | Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +64,14 @@ class Values:
 
     `addends`: floats or integers, 0 for null and NaN; None if nothing is summed.
     `ordinals`: None if nothing is compared. `is_known`: neither null nor NaN; None if all are.
+    `is_squared`: whether squares are summed, too. `ranked`: the known ones; None without a median.
     """
 
     is_known: Flags | None = None
     addends: Numbers | Words | None = None
     ordinals: Numbers | None = None
+    is_squared: bool = False
+    ranked: Numbers | Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +99,12 @@ class Events:
         return np.flatnonzero(np.diff(self.entities, prepend=-1))
 
 
-def grid_of(addends: Numbers | Words, count: int) -> Grid:
-    """The grid on which these values, and the sums of any `count` of them, are exact."""
+def span_of(addends: Numbers | Words) -> tuple[int, int]:
+    """The lowest bit that these values use, and the one above the highest."""
     if isinstance(addends, Words):
-        return Grid.spanning(0, 127, count)
+        return span_of_wide(addends)
     is_float = np.issubdtype(addends.dtype, np.floating)
-    return grid_of_floats(addends, count) if is_float else grid_of_integers(addends, count)
+    return span_of_floats(addends) if is_float else span_of_integers(addends)
 
 
 def numbered(is_other: Flags) -> Integers:
@@ -129,13 +137,17 @@ def _starts(entities: Integers, buckets: Integers) -> Integers:
 def _state(values: Values, rows: int, starts: Integers, most: int) -> State:
     grid, limbs, infinities = None, Limbs(), None
     if values.addends is not None:
-        grid = grid_of(values.addends, most)
+        made = deviation_grid if values.is_squared else Grid.spanning
+        grid = made(*span_of(values.addends), most)
         limbs, infinities = _limbs(values.addends, grid, starts)
+    squared = squares(limbs) if values.is_squared else Limbs()
     return State(
         counts=_counts(values.is_known, starts, rows),
         grid=grid,
         limbs=tuple(np.add.reduceat(limb, starts) for limb in limbs),
+        squares=tuple(np.add.reduceat(limb, starts) for limb in squared),
         infinities=infinities,
+        ranked=values.ranked,
         lowest=_extreme(values, starts, np.minimum),
         highest=_extreme(values, starts, np.maximum),
     )
