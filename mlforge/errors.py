@@ -111,10 +111,10 @@ class InvalidDefinitions(InvalidInput):
 
 
 class InvalidDuration(InvalidInput):
-    """A duration is not a whole number of s, m, h, d or w.
+    """A duration is not a whole number of s, m, h, d, w, mo or y.
 
-    Write a number and a unit, like `"7d"` or `"90m"`. Months and years have no fixed length: use
-    `"30d"`, `"365d"`.
+    Write a number and a unit, like `"7d"` or `"90m"`. Months and years have no fixed length: they
+    are for an `interval` and its windows; elsewhere use `"30d"`, `"365d"`.
     """
 
     code = "MLF0102"

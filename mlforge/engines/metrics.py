@@ -67,8 +67,7 @@ def rows_of(
     Raises SumOverflow. Rule: docs/semantics.md#rolling-windows.
     """
     assert feature.interval is not None
-    interval = feature.interval.microseconds
-    lengths = {metric: metric.window.microseconds // interval for metric in feature.metrics}
+    lengths = {metric: metric.window.intervals(feature.interval) for metric in feature.metrics}
     points = change_points(tiles, sorted(set(lengths.values())), horizon)
     windows = dict[tuple[str, int], Window]()
     arrays = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import polars.selectors as cs
 import pyarrow as pa
@@ -11,6 +12,7 @@ from mlforge.definitions.feature import Feature
 from mlforge.definitions.rolling import Aggregation
 from mlforge.engines.aggregates import arrow_array
 from mlforge.engines.base import Computed, Failure, SourceFiles
+from mlforge.engines.calendar import calendar_of
 from mlforge.engines.columns import entity_codes, input_of
 from mlforge.engines.function import collected, output_of, schema_of
 from mlforge.engines.instants import check_type, instants, time_type
@@ -22,7 +24,7 @@ from mlforge.engines.validation import check, failed
 from mlforge.errors import InvalidName, UnsupportedType
 from mlforge.ids import parse_name
 from mlforge.schema import Column, Schema
-from mlforge.times import Duration, bucket_origin
+from mlforge.times import Duration
 from mlforge.types import int64
 from mlforge.types.polars import from_polars, to_polars
 
@@ -85,7 +87,7 @@ def _schema(feature: Feature, output: pl.Schema) -> Schema:
     times = list[Column]()
     if feature.timestamp is not None:
         check_type(feature, output[feature.timestamp])
-        times = [Column(feature.timestamp, time_type(output[feature.timestamp]))]
+        times = [Column(feature.timestamp, time_type(feature, output[feature.timestamp]))]
     values = _metric_columns(feature, output) if feature.metrics else _own_columns(feature, output)
     schema = Schema(feature.keys, feature.timestamp, (*keys, *times, *values))
     _check_names(feature, schema)
@@ -147,9 +149,9 @@ def _rolled(
     feature: Feature, interval: Duration, schema: Schema, frame: pl.DataFrame
 ) -> tuple[pa.Table, int]:
     assert feature.timestamp is not None
-    origin, length = bucket_origin(interval), interval.microseconds
     times = instants(feature, frame[feature.timestamp]).to_numpy()
-    buckets = (times - origin) // length
+    calendar = calendar_of(interval, feature.timezone, int(times.min()), int(times.max()))
+    buckets = calendar.buckets(times)
     horizon = int(buckets.max()) + 1
     events = sorted_events(entity_codes([frame[key] for key in feature.keys]), buckets)
     inputs = _inputs(feature, frame)
@@ -157,9 +159,9 @@ def _rolled(
     batches = []
     for rows in metric_rows(feature, events, inputs, horizon):
         keys = [owners[key].combine_chunks().take(pa.array(rows.entities)) for key in feature.keys]
-        ends = arrow_array(rows.ends * length + origin, None, schema.type_of(feature.timestamp))
+        ends = arrow_array(calendar.starts(rows.ends), None, schema.type_of(feature.timestamp))
         batches.append(pa.record_batch([*keys, ends, *rows.metrics], schema=arrow_schema(schema)))
-    return pa.Table.from_batches(batches), horizon * length + origin
+    return pa.Table.from_batches(batches), int(calendar.starts(np.array([horizon]))[0])
 
 
 def _inputs(feature: Feature, frame: pl.DataFrame) -> dict[str, Input]:

@@ -46,6 +46,7 @@ class Ingredients:
             entities=feature.entities,
             surrogates=feature.surrogates,
             interval=feature.interval,
+            timezone=feature.timezone,
             max_age=feature.max_age,
             tiebreak=feature.tiebreak,
             config_hash=self.config_hash,
@@ -64,7 +65,8 @@ def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingred
     files = find_files(feature.source, project_root, feature.name)
     sources = (record(feature.source, files, digests),)
     config, code = config_hash(feature), code_of(feature.function)
-    packages = {*code.packages, *_ALWAYS_REACHED}
+    zones = ("tzdata",) if feature.timezone else ()
+    packages = {*code.packages, *_ALWAYS_REACHED, *zones}
     recipe = Recipe.of(
         encode(
             {

@@ -33,7 +33,7 @@ from mlforge.definitions.validators import (
 from mlforge.engines.base import Computed, Engine, SourceFiles
 from mlforge.engines.join import cast_keys, pit_match, take
 from mlforge.engines.polars import PolarsEngine
-from mlforge.errors import DuplicateKeys, MlforgeError, SumOverflow
+from mlforge.errors import DuplicateKeys, InvalidTimes, MlforgeError, SumOverflow
 from mlforge.testing import oracle
 from mlforge.testing.oracle import Row, Value, bits, frame_of, rows_of
 from mlforge.testing.strategies import (
@@ -97,7 +97,7 @@ def check(engine: Engine, history: History) -> None:
     """The engine says what the oracle says: rows with all their bits, or the same error."""
     try:
         answer = oracle.compute(history.feature, history.output)
-    except (SumOverflow, DuplicateKeys) as error:
+    except (SumOverflow, DuplicateKeys, InvalidTimes) as error:
         with pytest.raises(type(error)):
             run(engine, history)
         return
