@@ -116,7 +116,7 @@ MANIFESTS = st.builds(
     rows=st.lists(COUNTS, min_size=1, max_size=3),
     horizon=st.none() | st.integers(-(2**63), 2**63 - 1),
     excluded=COUNTS,
-    interval=st.none() | st.sampled_from(["1h", "1w", "7d"]).map(Duration.parse),
+    interval=st.none() | st.sampled_from(["1h", "1w", "7d", "1mo", "2y"]).map(Duration.parse),
     max_age=st.none() | st.sampled_from(["30s", "90d"]).map(Duration.parse),
     previous=st.none() | st.builds(Version, *[st.integers(0, 10**9 - 1)] * 3),
     description=st.none() | st.text(),

@@ -230,7 +230,7 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
         line=line,
         renamed_from=options.renamed_from,
         timezone=_parse_zone(options, problems),
-        ambiguous="earliest" if options.ambiguous == "earliest" else "raise",
+        ambiguous=_parse_ambiguous(options, problems),
     )
     _check_rules(options, parsed, problems)
     where = f"{file}:{line}: {declaration.name}: "
@@ -338,11 +338,7 @@ def _parse_metrics(
 
 def _parse_zone(options: Options, problems: list[str]) -> str | None:
     """The zone; None for UTC, in which naive times are anyway."""
-    timezone, ambiguous = options.timezone, options.ambiguous
-    if ambiguous not in ("raise", "earliest"):
-        problems.append(f"ambiguous={ambiguous!r} is not 'raise' or 'earliest'")
-    if timezone is None and ambiguous == "earliest":
-        problems.append("ambiguous is for local times: it needs a timezone")
+    timezone = options.timezone
     if timezone in (None, "UTC"):
         return None
     if not options.timestamp:
@@ -353,6 +349,17 @@ def _parse_zone(options: Options, problems: list[str]) -> str | None:
         hint = f" ({error.hint})" if error.hint else ""
         problems.append(f"timezone: {error.message}{hint}")
     return timezone
+
+
+def _parse_ambiguous(options: Options, problems: list[str]) -> Ambiguous:
+    """What becomes of doubtful local times, of which UTC has none."""
+    if options.ambiguous not in ("raise", "earliest"):
+        problems.append(f"ambiguous={options.ambiguous!r} is not 'raise' or 'earliest'")
+    if options.ambiguous != "earliest" or options.timezone == "UTC":
+        return "raise"
+    if options.timezone is None:
+        problems.append("ambiguous is for local times: it needs a timezone")
+    return "earliest"
 
 
 def _check_interval(interval: Duration, problems: list[str]) -> None:

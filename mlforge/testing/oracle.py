@@ -153,7 +153,7 @@ def end_until(interval: Duration, timezone: str | None, instant: int) -> int:
     return before[-1]
 
 
-def _window_start(feature: Feature, window: Duration, end: int) -> int:
+def window_start(feature: Feature, window: Duration, end: int) -> int:
     """So many buckets before the end of one."""
     assert feature.interval is not None
     for _ in range(window.intervals(feature.interval)):
@@ -163,6 +163,7 @@ def _window_start(feature: Feature, window: Duration, end: int) -> int:
 
 def _window_end(feature: Feature, window: Duration, end: int) -> int:
     """So many buckets after the end of one."""
+    assert feature.interval is not None
     for _ in range(window.intervals(feature.interval)):
         end = _bucket_end(feature, end)
     return end
@@ -173,7 +174,7 @@ def _windows(feature: Feature, events: list[Row], horizon: int | None) -> Iterat
         for end in _change_points(feature, own, horizon):
             row: Row = {**dict(zip(feature.keys, key, strict=True)), feature.timestamp or "": end}
             for metric in feature.metrics:
-                start = _window_start(feature, metric.window, end)
+                start = window_start(feature, metric.window, end)
                 values = [e[metric.column] for e in own if start <= _instant(feature, e) < end]
                 what = f"{metric.column}__{metric.aggregation}"
                 name = f"{feature.name}__{what}__{feature.interval}__{metric.window}"
