@@ -18,6 +18,7 @@ from mlforge.times import SECOND, WEEK, from_instant, to_instant
 FIRST = to_instant(datetime(1, 1, 2, tzinfo=UTC))
 LAST = to_instant(datetime(9999, 12, 31, tzinfo=UTC))
 
+_STEP = 4 * WEEK
 _MICROSECOND = timedelta(microseconds=1)
 _HEADER = struct.Struct(">4s c 15x 6I")
 # Bytes a leap second, a transition and a type take in the first block, whose times have 32 bits.
@@ -80,10 +81,11 @@ def _transitions(data: bytes) -> tuple[int, ...]:
 def _moments(zone: ZoneInfo, known: tuple[int, ...], first: int, last: int) -> Iterator[int]:
     """The instants in (first, last] at which the clock may change."""
     yield from (moment for moment in known if first < moment <= last)
-    # After a file's last transition its rule holds, whose two changes a year lie months apart.
+    # After a file's last transition its rule holds, whose two changes a year lie months apart:
+    # zoneinfo does not tell them, and is asked from step to step.
     start = max(first, known[-1] if known else first)
     old = _offset(zone, start)
-    for stop in [*range(start + WEEK, last, WEEK), last]:
+    for stop in [*range(start + _STEP, last, _STEP), last]:
         if (new := _offset(zone, stop)) != old:
             yield _change(zone, start, stop, old)
         start, old = stop, new

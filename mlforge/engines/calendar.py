@@ -220,7 +220,7 @@ def check_years(local: Integers, what: str) -> None:
     """Raises InvalidTimes unless all local times are ones that a time zone's rules speak of."""
     is_beyond = (local < FIRST + DAY) | (local > LAST - DAY)
     if is_beyond.any():
-        raise _beyond(f"{what}: {iso(int(local[np.argmax(is_beyond)]))}")
+        raise _beyond(f"{what}: {iso(int(local[np.argmax(is_beyond)])).removesuffix('Z')}")
 
 
 def _beyond(what: str) -> InvalidTimes:
