@@ -9,7 +9,7 @@ import pytest
 
 from mlforge import zones
 from mlforge.errors import InvalidUsage
-from mlforge.testing import oracle
+from mlforge.testing import clocks
 from mlforge.times import SECOND, from_instant, to_instant
 from mlforge.zones import FIRST, LAST, check_zone, clock
 
@@ -53,7 +53,7 @@ def test_a_clock_changes_where_zoneinfos_does(name: str) -> None:
     edges = [FROM, *found.changes, UNTIL]
     for (start, stop), offset in zip(pairwise(edges), found.offsets, strict=True):
         for instant in (start, (start + stop) // 2, stop - SECOND):
-            assert oracle.offset_at(instant, name) == offset
+            assert clocks.offset_at(instant, name) == offset
 
 
 @pytest.mark.parametrize("name", SOME)

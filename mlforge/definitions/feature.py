@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from mlforge.definitions.entity import Entity
 from mlforge.definitions.rolling import Metric, Rolling, parse_metrics
 from mlforge.definitions.source import Source
+from mlforge.definitions.timezone import (
+    Ambiguous,
+    check_interval,
+    parse_ambiguous,
+    parse_timezone,
+)
 from mlforge.definitions.validators import Validator, problems_of
-from mlforge.errors import InvalidDuration, InvalidName, InvalidUsage
+from mlforge.errors import InvalidDuration, InvalidName
 from mlforge.ids import parse_name
 from mlforge.schema import Surrogate
-from mlforge.times import DAY, Duration
-from mlforge.zones import check_zone
+from mlforge.times import Duration
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,7 +32,6 @@ if TYPE_CHECKING:
     Function: TypeAlias = Callable[[pl.LazyFrame], pl.LazyFrame | ArrowFrame]
 
 DateIs = Literal["end", "start"]
-Ambiguous = Literal["raise", "earliest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +233,8 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
         file=file,
         line=line,
         renamed_from=options.renamed_from,
-        timezone=_parse_zone(options, problems),
-        ambiguous=_parse_ambiguous(options, problems),
+        timezone=parse_timezone(options.timezone, problems),
+        ambiguous=parse_ambiguous(options.ambiguous, options.timezone, problems),
     )
     _check_rules(options, parsed, problems)
     where = f"{file}:{line}: {declaration.name}: "
@@ -248,8 +252,10 @@ def _check_rules(options: Options, feature: Feature, problems: list[str]) -> Non
         problems.append("max_age needs a timestamp")
     if feature.interval and not options.metrics:
         problems.append("interval is for metrics, and there are none")
+    if feature.timezone and not feature.timestamp:
+        problems.append("timezone needs a timestamp")
     if feature.interval and feature.timezone:
-        _check_interval(feature.interval, problems)
+        check_interval(feature.interval, problems)
     if feature.tiebreak and options.metrics:
         problems.append("tiebreak is for features without metrics")
     for metric in feature.metrics:
@@ -334,40 +340,6 @@ def _parse_metrics(
         problems.append(f"metrics={options.metrics!r} is not a list of Rolling")
         return ()
     return parse_metrics(options.metrics, interval, problems)
-
-
-def _parse_zone(options: Options, problems: list[str]) -> str | None:
-    """The zone; None for UTC, in which naive times are anyway."""
-    timezone = options.timezone
-    if timezone in (None, "UTC"):
-        return None
-    if not options.timestamp:
-        problems.append("timezone needs a timestamp")
-    try:
-        check_zone(timezone if isinstance(timezone, str) else repr(timezone))
-    except InvalidUsage as error:
-        hint = f" ({error.hint})" if error.hint else ""
-        problems.append(f"timezone: {error.message}{hint}")
-    return timezone
-
-
-def _parse_ambiguous(options: Options, problems: list[str]) -> Ambiguous:
-    """What becomes of doubtful local times, of which UTC has none."""
-    if options.ambiguous not in ("raise", "earliest"):
-        problems.append(f"ambiguous={options.ambiguous!r} is not 'raise' or 'earliest'")
-    if options.ambiguous != "earliest" or options.timezone == "UTC":
-        return "raise"
-    if options.timezone is None:
-        problems.append("ambiguous is for local times: it needs a timezone")
-    return "earliest"
-
-
-def _check_interval(interval: Duration, problems: list[str]) -> None:
-    """Of a feature with a time zone: its intervals begin with its days."""
-    width = interval.microseconds
-    if width and (width % DAY if width > DAY else DAY % width):
-        kind = "is no whole number of days" if width > DAY else "does not divide a day"
-        problems.append(f"interval {interval} {kind}, as a timezone needs it")
 
 
 def _parse_duration(

@@ -1,7 +1,7 @@
 """Calendar: the one table of buckets, in UTC or as the clocks of a time zone go, for all engines.
 
 Buckets are numbered in the order of time; 0 is the one that holds 1970-01-01 00:00 UTC. Instants
-are int64 microseconds, UTC. Rule: docs/semantics.md#rolling-windows.
+are int64 microseconds, UTC. Rule: docs/semantics.md#calendars.
 """
 
 from __future__ import annotations
@@ -112,9 +112,9 @@ class _Stretches:
         return later
 
 
-def _within_days(width: int, clock: Clock) -> Calendar:
-    since = np.array((np.iinfo(np.int64).min, *clock.changes), dtype=np.int64)
-    offsets = np.array(clock.offsets, dtype=np.int64)
+def _within_days(width: int, local: Clock) -> Calendar:
+    since = np.array((np.iinfo(np.int64).min, *local.changes), dtype=np.int64)
+    offsets = np.array(local.offsets, dtype=np.int64)
     # At each change, what the clock reads just before it, in widths, and at it.
     before = (since[1:] - 1 + offsets[:-1]) // width
     reads = since[1:] + offsets[1:]
@@ -193,8 +193,8 @@ class _Placed:
 
 
 def _placed(local: Integers, timezone: str | None) -> _Placed:
-    clock = _clock_around(local, timezone)
-    changes, offsets = np.array(clock.changes, np.int64), np.array(clock.offsets, np.int64)
+    around = _clock_around(local, timezone)
+    changes, offsets = np.array(around.changes, np.int64), np.array(around.offsets, np.int64)
     before, after = offsets, np.append(offsets[1:], offsets[-1:])
     # Between these two local times of a change, the clock skips them or shows them twice.
     lows = np.append(changes + np.minimum(before, after)[:-1], np.iinfo(np.int64).max)

@@ -10,12 +10,14 @@ from decimal import Decimal
 import polars as pl
 from hypothesis import strategies as st
 
-from mlforge.definitions.feature import Ambiguous, DateIs, Feature
+from mlforge.definitions.feature import DateIs, Feature
 from mlforge.definitions.rolling import Aggregation, Metric
 from mlforge.definitions.source import Source
+from mlforge.definitions.timezone import Ambiguous
 from mlforge.definitions.validators import Validator
 from mlforge.pit import PitRule
-from mlforge.testing.oracle import Row, Value, end_until, offset_at, with_other_future
+from mlforge.testing.clocks import end_until, offset_at
+from mlforge.testing.oracle import Row, Value, with_other_future
 from mlforge.times import Duration, bucket_origin, from_instant, to_instant
 
 UTC = pl.Datetime("us", "UTC")

@@ -15,7 +15,8 @@ from mlforge.engines.instants import instants
 from mlforge.engines.polars import PolarsEngine
 from mlforge.errors import InvalidTimes
 from mlforge.testing import oracle
-from mlforge.testing.oracle import DAY, Row
+from mlforge.testing.clocks import DAY, end_after, end_until
+from mlforge.testing.oracle import Row
 from mlforge.testing.strategies import UTC, ZONED, ZONES, History, make_feature
 from mlforge.times import Duration, from_instant, to_instant
 from mlforge.zones import FIRST, LAST
@@ -81,8 +82,8 @@ def test_buckets_are_the_oracles(
     calendar = around(interval, zone, *moments.tolist())
     buckets = calendar.buckets(moments)
     duration = Duration.parse(interval)
-    starts = [oracle.end_until(duration, zone, int(moment)) for moment in moments]
-    ends = [oracle.end_after(duration, zone, int(moment)) for moment in moments]
+    starts = [end_until(duration, zone, int(moment)) for moment in moments]
+    ends = [end_after(duration, zone, int(moment)) for moment in moments]
     assert calendar.starts(buckets).tolist() == starts
     assert calendar.starts(buckets + 1).tolist() == ends
     assert np.array_equal(calendar.buckets(calendar.starts(buckets)), buckets)

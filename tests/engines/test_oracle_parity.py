@@ -35,6 +35,7 @@ from mlforge.engines.join import cast_keys, pit_match, take
 from mlforge.engines.polars import PolarsEngine
 from mlforge.errors import DuplicateKeys, InvalidTimes, MlforgeError, SumOverflow
 from mlforge.testing import oracle
+from mlforge.testing.clocks import DAY
 from mlforge.testing.oracle import Row, Value, bits, frame_of, rows_of
 from mlforge.testing.strategies import (
     COLUMNS,
@@ -123,9 +124,7 @@ def rolling(dtype: pl.DataType, *values: Value, window: str = "1d") -> History:
         Aggregation if dtype in [COLUMNS[name] for name in SUMMABLE] else ["count", "min", "max"]
     )
     feature = make_feature(interval="1d", metrics=[("x", name, window) for name in known])
-    rows: list[Row] = [
-        {"k": "a", "t": i // 2 * oracle.DAY, "x": value} for i, value in enumerate(values)
-    ]
+    rows: list[Row] = [{"k": "a", "t": i // 2 * DAY, "x": value} for i, value in enumerate(values)]
     return History(feature, rows, {"k": pl.String(), "t": UTC, "x": dtype})
 
 
@@ -212,7 +211,7 @@ def test_the_future_changes_nothing_that_is_seen(engine: Engine, cases: Futures)
         return
     actual, other = (joined(engine, cases, rows) for rows in (cases.actual, cases.other))
     assert actual == other
-    rule = cases.rule(answers[0].horizon, max_age=2 * oracle.DAY)
+    rule = cases.rule(answers[0].horizon, max_age=2 * DAY)
     names = [name for name in answers[0].rows[0] if name not in cases.feature.order]
     wanted = oracle.join(cases.spine, answers[0].rows, rule, "s", names)
     assert actual == all_bits([{name: row[name] for name in names} for row in wanted])
@@ -225,7 +224,7 @@ def joined(engine: Engine, cases: Futures, output: list[Row]) -> list[object]:
     types = {key: table.schema[key] for key in cases.feature.keys}
     spine = frame_of(cases.spine, {**{key: cases.schema[key] for key in types}, "s": UTC})
     keys = cast_keys(spine, types).with_columns(spine["s"])
-    matches = pit_match(keys, table, cases.rule(computed.horizon, max_age=2 * oracle.DAY), "s")
+    matches = pit_match(keys, table, cases.rule(computed.horizon, max_age=2 * DAY), "s")
     return all_bits(rows_of(take(table.drop(cases.feature.order), matches)))
 
 
@@ -284,8 +283,8 @@ def test_validators_refuse_what_the_oracle_refuses(engine: Engine, history: Hist
         (pl.Float64(), unique(), [float("nan"), float("nan")]),
         (pl.String(), matches_regex("a|ab"), ["ab", "abc"]),
         (pl.String(), matches_regex("a"), ["a\n"]),
-        (pl.Datetime("us", "UTC"), less_than(datetime(1970, 1, 2)), [0, oracle.DAY]),
-        (pl.Datetime("us"), less_than(datetime(1970, 1, 2)), [0, oracle.DAY]),
+        (pl.Datetime("us", "UTC"), less_than(datetime(1970, 1, 2)), [0, DAY]),
+        (pl.Datetime("us"), less_than(datetime(1970, 1, 2)), [0, DAY]),
         (pl.Decimal(10, 2), greater_than(0.1), [Decimal("0.10"), Decimal("0.11")]),
     ],
     ids=str,

@@ -27,9 +27,9 @@ from mlforge.definitions.validators import (
 from mlforge.errors import ColumnNotFound, DuplicateKeys, SumOverflow
 from mlforge.pit import PitRule
 from mlforge.testing import oracle
+from mlforge.testing.clocks import DAY, end_after
 from mlforge.testing.oracle import (
     AGGREGATIONS,
-    DAY,
     Row,
     Value,
     bits,
@@ -330,7 +330,7 @@ def test_a_validator_of_a_missing_column_is_an_error() -> None:
 def ends_between(interval: str, timezone: str | None, first: str, last: str) -> list[str]:
     """The ends of buckets between two times in UTC, without the seconds."""
     at, found = to_instant(datetime.fromisoformat(first)), list[str]()
-    while (at := oracle.end_after(Duration.parse(interval), timezone, at)) <= to_instant(
+    while (at := end_after(Duration.parse(interval), timezone, at)) <= to_instant(
         datetime.fromisoformat(last)
     ):
         found.append(f"{from_instant(at):%Y-%m-%d %H:%M}")
