@@ -10,7 +10,10 @@ from typing import cast
 from mlforge.errors import ExtraMissing, InvalidUsage, did_you_mean
 
 # Name of an engine -> module, class, and the extra that brings its library.
-ENGINES = {"polars": ("mlforge.engines.polars", "PolarsEngine", None)}
+ENGINES = {
+    "polars": ("mlforge.engines.polars", "PolarsEngine", None),
+    "duckdb": ("mlforge.engines.duckdb", "DuckDBEngine", "duckdb"),
+}
 
 
 def load_engine(name: str) -> object:

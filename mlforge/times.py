@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Self
 
-from mlforge.errors import InvalidDuration
+from mlforge.errors import InvalidDuration, InvalidUsage
 
 SECOND = 1_000_000
 _UNITS = {"s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 86400 * SECOND}
@@ -120,6 +120,25 @@ def to_instant(time: datetime) -> int:
     """Microseconds since the epoch; a naive time is UTC."""
     aware = time if time.tzinfo else time.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+def parse_as_of(value: str | date | None, now: datetime) -> int | None:
+    """A moment that is over, as an instant; a date is its beginning. Raises InvalidUsage."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise InvalidUsage(
+            f"as_of {value!r} is not a time", hint="write 2024-03-01 or 2024-03-01T06:00:00Z"
+        ) from error
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)
+    if to_instant(moment) > to_instant(now):
+        raise InvalidUsage(
+            f"as_of {value} lies in the future", cause="what happens until then nobody knows"
+        )
+    return to_instant(moment)
 
 
 def from_instant(microseconds: int) -> datetime:

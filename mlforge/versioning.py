@@ -9,12 +9,12 @@ from mlforge.errors import InvalidVersion
 from mlforge.ids import FIRST_VERSION, Bump, CodeHash, ConfigHash, ContentHash, Version
 from mlforge.manifest import Manifest, SourceRecord, Validation
 from mlforge.schema import Schema, Surrogate
-from mlforge.times import Duration
+from mlforge.times import Duration, iso
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a declaration says, in the words of a manifest; `content` None: not computed."""
+    """What a declaration says, in the words of a manifest; `content_hash` None: not computed."""
 
     schema: Schema
     entities: tuple[str, ...]
@@ -31,6 +31,7 @@ class Declared:
     tags: tuple[str, ...]
     validators: tuple[Validation, ...]
     content_hash: ContentHash | None
+    horizon: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def compare(head: Manifest, new: Declared) -> Change:
     if is_data_new and not found:
         found.append(_data_change(head, new))
     if not is_data_new:
+        found += _horizon_changes(head, new)
         found += _metadata_changes(head, new)
     if not found:
         return UNCHANGED
@@ -86,6 +88,7 @@ def declared_by(manifest: Manifest) -> Declared:
         tags=manifest.tags,
         validators=manifest.validators,
         content_hash=manifest.content_hash,
+        horizon=manifest.horizon,
     )
 
 
@@ -173,6 +176,13 @@ def _data_change(head: Manifest, new: Declared) -> Change:
     if head.code_hash != new.code_hash:
         return Change(Bump.PATCH, "code_changed", moved)
     return Change(Bump.PATCH, "data_refresh", moved)
+
+
+def _horizon_changes(head: Manifest, new: Declared) -> list[Change]:
+    """Equal rows that are known to hold for longer: ages, and `max_age`, count from the horizon."""
+    if head.horizon is None or new.horizon is None or new.horizon <= head.horizon:
+        return []
+    return [Change(Bump.PATCH, "data_refresh", (f"known until {iso(new.horizon)}",))]
 
 
 def _moved_sources(head: Manifest, new: Declared) -> tuple[str, ...]:

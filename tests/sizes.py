@@ -29,6 +29,10 @@ def _size(name: str) -> int:
     return int(os.environ.get(f"MLFORGE_{name}") or _SIZES[name][_IS_NIGHTLY])
 
 
+# The suites that are shipped take theirs from the environment.
+for _name in ("ORACLE_EXAMPLES", "LEAK_EXAMPLES", "SEED"):
+    os.environ[f"MLFORGE_{_name}"] = str(_size(_name))
+
 KILL_POINTS = _size("KILL_POINTS")
 KILL_MOMENTS = _size("KILL_MOMENTS")
 FAULT_POINTS = _size("FAULT_POINTS")

@@ -19,8 +19,9 @@ from mlforge.definitions.timezone import (
     parse_timezone,
 )
 from mlforge.definitions.validators import Validator, problems_of
-from mlforge.errors import InvalidDuration, InvalidName
+from mlforge.errors import InvalidDuration, InvalidName, InvalidUsage
 from mlforge.ids import parse_name
+from mlforge.plugins import check_engine
 from mlforge.schema import Surrogate
 from mlforge.times import Duration
 
@@ -54,6 +55,7 @@ class Options:
     date_is: str
     tiebreak: Sequence[str] | None
     renamed_from: str | None
+    engine: str | None
     not_yet: Mapping[str, object]
 
 
@@ -102,6 +104,7 @@ class Feature:
     file: str
     line: int
     renamed_from: str | None = None
+    engine: str | None = None
     timezone: str | None = None
     ambiguous: Ambiguous = "raise"
 
@@ -151,15 +154,15 @@ def feature(
     and metrics are kept; without, the function's columns are. `tiebreak`: of rows with equal keys
     and timestamp, the greatest by these columns is kept. `validators`: by column, run on what the
     function returns; one that fails stops the feature. `renamed_from`: the name whose versions it
-    continues.
+    continues. `engine`: `"polars"`, `"duckdb"` for data larger than memory, or another that is
+    installed; None: the project's.
 
-    `created` and an `engine` but Polars are not supported.
+    `created` is not supported.
     Rules: docs/semantics.md#time, docs/semantics.md#rolling-windows,
     docs/semantics.md#features-without-metrics.
     """
     not_yet = {
         "created": created,
-        "engine": engine if engine != "polars" else None,
     }
     options = Options(
         keys=keys,
@@ -178,6 +181,7 @@ def feature(
         date_is=date_is,
         tiebreak=tiebreak,
         renamed_from=renamed_from,
+        engine=engine,
         not_yet={name: value for name, value in not_yet.items() if value is not None},
     )
 
@@ -233,6 +237,7 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
         file=file,
         line=line,
         renamed_from=options.renamed_from,
+        engine=options.engine,
         timezone=parse_timezone(options.timezone, problems),
         ambiguous=parse_ambiguous(options.ambiguous, options.timezone, problems),
     )
@@ -242,6 +247,8 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
 
 
 def _check_rules(options: Options, feature: Feature, problems: list[str]) -> None:
+    if feature.engine is not None:
+        _check_engine(feature.engine, problems)
     if feature.renamed_from is not None:
         _parse_name(feature.renamed_from, "name that renamed_from= gives", problems)
         if feature.renamed_from == feature.name:
@@ -264,6 +271,13 @@ def _check_rules(options: Options, feature: Feature, problems: list[str]) -> Non
         if feature.interval:
             name = metric.output_name(feature.name, feature.interval)
             _parse_name(name, "name of a column", problems)
+
+
+def _check_engine(engine: object, problems: list[str]) -> None:
+    try:
+        check_engine(engine if isinstance(engine, str) else repr(engine))
+    except InvalidUsage as error:
+        problems.append(f"engine={engine!r}: {error.message}")
 
 
 def _parse_name(name: object, what: str, problems: list[str]) -> None:

@@ -17,8 +17,9 @@ class Rolling:
     """Windows over which columns are aggregated: `Rolling(["7d"], {"amount": ["sum"]})`.
 
     Windows are positive multiples of the feature's interval; months (`3mo`) of an interval in
-    months, years (`1y`) of one in years. Aggregations: `count`, `sum`,
-    `mean`, `min`, `max`. Columns made: `{feature}__{column}__{aggregation}__{interval}__{window}`.
+    months, years (`1y`) of one in years. Aggregations: `count`, `sum`, `mean`, `min`, `max`, `std`
+    (of a sample), `median`. Columns made:
+    `{feature}__{column}__{aggregation}__{interval}__{window}`.
     Rule: docs/semantics.md#rolling-windows.
     """
 
@@ -34,10 +35,8 @@ class Aggregation(StrEnum):
     MEAN = "mean"
     MIN = "min"
     MAX = "max"
-
-
-# Promised, and not approximated meanwhile.
-NOT_YET = ("std", "median")
+    STD = "std"
+    MEDIAN = "median"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Metric:
         match self.aggregation:
             case Aggregation.COUNT:
                 return True
-            case Aggregation.SUM | Aggregation.MEAN:
+            case Aggregation.SUM | Aggregation.MEAN | Aggregation.STD | Aggregation.MEDIAN:
                 return column.is_summable
             case Aggregation.MIN | Aggregation.MAX:
                 return column.is_ordered
@@ -65,7 +64,7 @@ class Metric:
         match self.aggregation:
             case Aggregation.COUNT:
                 return int64()
-            case Aggregation.MEAN:
+            case Aggregation.MEAN | Aggregation.STD | Aggregation.MEDIAN:
                 return float64()
             case Aggregation.SUM if column.kind is TypeKind.DECIMAL:
                 return decimal(38, column.scale)
@@ -127,9 +126,7 @@ def _aggregations(rolling: Rolling, problems: list[str]) -> Iterator[tuple[str, 
             problems.append(f"metrics: {names!r} of {column} is not a list of aggregations")
             continue
         for name in [names] if isinstance(names, str) else names:
-            if name in NOT_YET:
-                problems.append(f"metrics: {name} of {column} is not supported")
-            elif name not in Aggregation.__members__.values():
+            if name not in Aggregation.__members__.values():
                 known = ", ".join(Aggregation)
                 problems.append(f"metrics: {name!r} of {column} is not an aggregation ({known})")
             else:

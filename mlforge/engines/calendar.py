@@ -7,6 +7,7 @@ are int64 microseconds, UTC. Rule: docs/semantics.md#calendars.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -31,6 +32,7 @@ class Calendar(Protocol):
         ...
 
 
+@lru_cache(maxsize=8)
 def calendar_of(interval: Duration, timezone: str | None, first: int, last: int) -> Calendar:
     """The calendar that holds two instants, and the end of the bucket that holds the last one.
 

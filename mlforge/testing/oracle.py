@@ -78,8 +78,8 @@ class Sight:
 # -- a feature's rows -------------------------------------------------------------------------
 
 
-def compute(feature: Feature, output: Sequence[Row]) -> Answer:
-    """The rows of a feature whose function returned `output`.
+def compute(feature: Feature, output: Sequence[Row], as_of: int | None = None) -> Answer:
+    """The rows of a feature whose function returned `output`, of what was known at `as_of`.
 
     Raises SumOverflow, DuplicateKeys and InvalidTimes.
     """
@@ -87,8 +87,18 @@ def compute(feature: Feature, output: Sequence[Row]) -> Answer:
     events = [_with_instant(feature, row) for row in whole]
     excluded = len(output) - len(whole)
     if not feature.metrics:
-        return Answer(tuple(_kept(feature, events)), excluded, None)
-    horizon = max((_bucket_end(feature, _instant(feature, row)) for row in events), default=None)
+        if feature.timestamp is None or as_of is None:
+            return Answer(tuple(_kept(feature, events)), excluded, None)
+        known = [row for row in events if _instant(feature, row) <= as_of]
+        return Answer(tuple(_kept(feature, known)), excluded, as_of)
+    if as_of is None:
+        ends = (_bucket_end(feature, _instant(feature, row)) for row in events)
+        horizon = max(ends, default=None)
+    else:
+        # The last bucket end that is not after it is the end of a bucket that was over.
+        assert feature.interval is not None
+        horizon = end_until(feature.interval, feature.timezone, as_of)
+        events = [row for row in events if _instant(feature, row) < horizon]
     return Answer(tuple(_windows(feature, events, horizon)), excluded, horizon)
 
 

@@ -16,11 +16,12 @@ from mlforge.engines.polars import PolarsEngine
 from mlforge.errors import InvalidTimes
 from mlforge.testing import oracle
 from mlforge.testing.clocks import DAY, end_after, end_until
-from mlforge.testing.oracle import Row
+from mlforge.testing.engines import _check as check
+from mlforge.testing.engines import _run as run
+from mlforge.testing.oracle import Row, rows_of
 from mlforge.testing.strategies import UTC, ZONED, ZONES, History, make_feature
 from mlforge.times import Duration, from_instant, to_instant
 from mlforge.zones import FIRST, LAST
-from tests.engines.test_oracle_parity import check, frame_from, rows_of, run
 
 BERLIN = "Europe/Berlin"
 FAR = [to_instant(datetime(year, 3, 31, 1)) for year in (1700, 1893, 1950, 2024, 2090)]
@@ -179,7 +180,7 @@ def spend(*moments: str, interval: str, windows: list[str], zone: str | None = B
 
 def built(history: History) -> list[tuple[str, ...]]:
     check(PolarsEngine(), history)
-    rows = rows_of(frame_from(run(PolarsEngine(), history)))
+    rows = rows_of(run(PolarsEngine(), history).frame)
     return [(str(from_instant(int(str(r["t"]))))[:16], *map(str, [*r.values()][2:])) for r in rows]
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from mlforge.engines.base import SourceFiles
-from mlforge.engines.polars import PolarsEngine
 from mlforge.engines.scan import scan
 from mlforge.errors import ColumnNotFound, SourceUnreadable
 from mlforge.types import DataType
-from tests.engines.brute import csv, declared
+from tests.engines.brute import compute, csv, declared
 
 
 def typed(**schema: str) -> dict[str, DataType]:
@@ -74,7 +73,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_row(
     good = {"bool": "true", "date": "2024-01-01", "datetime[UTC]": "2024-01-01T00:00:00Z"}
     files = csv(tmp_path, f"k,x\n1,{good.get(type, '1')}\n2,{text}\n", **typed(x=type))
     with pytest.raises(SourceUnreadable) as caught:
-        PolarsEngine().run(declared(timestamp=None), files)
+        compute(files, declared(timestamp=None))
     assert caught.value.cause == f"row 2 of events.csv: {text!r} in column x is no {type}"
 
 
@@ -86,7 +85,7 @@ def test_a_declared_column_that_is_not_there_is_an_error(tmp_path: Path) -> None
 @pytest.mark.parametrize("text", ["", "k,x\n1,2,3\n"])
 def test_a_broken_csv_is_the_sources_fault(tmp_path: Path, text: str) -> None:
     with pytest.raises(SourceUnreadable, match=r"events.csv cannot be read as csv"):
-        PolarsEngine().run(declared(timestamp=None), csv(tmp_path, text))
+        compute(csv(tmp_path, text), declared(timestamp=None))
 
 
 def test_files_agree_on_types(tmp_path: Path) -> None:

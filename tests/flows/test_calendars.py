@@ -106,7 +106,7 @@ def test_another_tzdata_computes_what_has_a_zone(
         ingredients, "import_version", lambda name: "0" if name == "tzdata" else version(name)
     )
     (planned,) = declared(timezone=zone).plan()
-    assert (planned.causes == ("package versions",)) is is_computed
+    assert bool(planned.causes) is is_computed
 
 
 def test_a_doubtful_time_fails_the_feature_and_names_a_way_out() -> None:
