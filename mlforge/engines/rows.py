@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from mlforge.arrow import arrow_schema, canonical_table
 from mlforge.definitions.feature import Feature
+from mlforge.engines.told import told
 from mlforge.errors import DuplicateKeys
 from mlforge.schema import Schema
 from mlforge.times import iso
@@ -78,7 +79,8 @@ class UniqueRows:
             dtype = to_polars(self._schema.type_of(self._schema.timestamp))
             ordered = ordered.with_columns(pl.col(self._schema.timestamp).cast(dtype))
         # Before 2.0 Polars cannot hand out structs in several chunks.
-        table = canonical_table(ordered.select(self._schema.names).rechunk().to_arrow())
+        with told(self._feature):
+            table = canonical_table(ordered.select(self._schema.names).rechunk().to_arrow())
         batches: list[pa.RecordBatch] = table.cast(arrow_schema(self._schema)).to_batches()
         return batches
 

@@ -1,13 +1,12 @@
 """EngineSuite: what every engine must give, bit for bit; an engine's tests inherit all of it.
 
-The answers come from `mlforge.testing.oracle`, not from another engine. The number of examples and
-their seed: `MLFORGE_ORACLE_EXAMPLES`, `MLFORGE_LEAK_EXAMPLES`, `MLFORGE_SEED`.
+The answers come from `mlforge.testing.oracle`, not from another engine. How many examples there are,
+and of which seed: `mlforge.testing.sizes`.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import random
 import tempfile
 from collections import Counter
@@ -43,7 +42,7 @@ from mlforge.engines.base import Engine, Failure, SourceFiles
 from mlforge.engines.join import cast_keys, pit_match, take
 from mlforge.errors import DuplicateKeys, InvalidTimes, MlforgeError, SumOverflow
 from mlforge.schema import Schema
-from mlforge.testing import oracle
+from mlforge.testing import oracle, sizes
 from mlforge.testing.clocks import DAY
 from mlforge.testing.oracle import Row, Value, bits, frame_of, rows_of
 from mlforge.testing.strategies import (
@@ -59,7 +58,6 @@ from mlforge.testing.strategies import (
     rolling_histories,
 )
 
-_SEED = int(os.environ.get("MLFORGE_SEED", "20240501"))
 _RUNS = Counter[str]()
 
 
@@ -94,10 +92,10 @@ def validate(engine: Engine, feature: Feature, files: SourceFiles) -> tuple[Fail
         return engine.validate(feature, files, Path(scratch, "spill"))
 
 
-def _examples(name: str, number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _examples(number: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """So many histories, the same ones for the same seed."""
     many = settings(
-        max_examples=int(os.environ.get(name, number)),
+        max_examples=number,
         deadline=None,
         suppress_health_check=[
             HealthCheck.too_slow,
@@ -105,11 +103,11 @@ def _examples(name: str, number: int) -> Callable[[Callable[..., None]], Callabl
             HealthCheck.differing_executors,
         ],
     )
-    return lambda test: seed(_SEED)(many(test))
+    return lambda test: seed(sizes.SEED)(many(test))
 
 
-thorough = _examples("MLFORGE_ORACLE_EXAMPLES", 200)
-leaky = _examples("MLFORGE_LEAK_EXAMPLES", 100)
+thorough = _examples(sizes.ORACLE_EXAMPLES)
+leaky = _examples(sizes.LEAK_EXAMPLES)
 
 
 @contextmanager
@@ -224,7 +222,9 @@ class EngineSuite:
         yield
         law = request.node.originalname.removeprefix("test_").replace("_", " ")
         for suite, number in _RUNS.items():
-            line = f"{suite}: {number} histories on {request.cls.__name__}, seed {_SEED}: {law}"
+            line = (
+                f"{suite}: {number} histories on {request.cls.__name__}, seed {sizes.SEED}: {law}"
+            )
             record_property("suite", line)
 
     @given(history=rolling_histories())
