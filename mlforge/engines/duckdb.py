@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -13,11 +13,10 @@ import pyarrow as pa
 
 from mlforge.definitions.feature import Feature
 from mlforge.engines.base import Computed, Failure, SourceFiles
+from mlforge.engines.finish import finished
 from mlforge.engines.function import batches_of, output_of, schema_of
 from mlforge.engines.intake import Intake, schema_for
-from mlforge.engines.keyed import whole_keys
-from mlforge.engines.metrics import BLOCK_EVENTS, metric_batches, sorted_block
-from mlforge.engines.rows import UniqueRows
+from mlforge.engines.metrics import BLOCK_EVENTS
 from mlforge.engines.validation import Validation
 from mlforge.errors import StorageFailed, UnsupportedType
 from mlforge.schema import Schema
@@ -48,12 +47,11 @@ class DuckDBEngine:
 
     def validate(self, feature: Feature, files: SourceFiles, scratch: Path) -> tuple[Failure, ...]:
         """Every validator that the function's output fails; empty when all hold."""
-        columns = (*feature.keys, *(column for column, _ in feature.validators))
         output = output_of(feature, files)
         validation = Validation(feature, schema_of(feature, files, output))
         with _connected(scratch, self._memory) as connection:
             uniques = _Uniques(connection, feature, validation)
-            for batch in batches_of(feature, files, output, dict.fromkeys(columns)):
+            for batch in batches_of(feature, files, output, validation.columns):
                 validation.take(batch, is_all=False)
                 uniques.take(batch)
             uniques.settle()
@@ -73,36 +71,9 @@ class DuckDBEngine:
                 events.append(intake.ready(batch))
             uniques.settle()
             intake.validation.check()
-            blocks = whole_keys(events.ordered(feature.order), feature.keys)
-            made = _rolled if feature.metrics else _own
             # Who holds a result holds DuckDB's files.
-            with closing(blocks), closing(made(feature, intake, blocks)) as rows:
+            with closing(finished(feature, intake, events.ordered(feature.order))) as rows:
                 yield Computed(intake.schema, rows, intake.excluded, intake.horizon)
-
-
-def _rolled(
-    feature: Feature, intake: Intake, blocks: Iterator[pl.DataFrame]
-) -> Generator[pa.RecordBatch]:
-    horizon, calendar = intake.horizon_bucket, intake.calendar
-    if horizon is None:
-        return
-    yield from metric_batches(
-        feature,
-        intake.schema,
-        blocks,
-        lambda frame: sorted_block(feature, frame, calendar),
-        calendar,
-        horizon,
-    )
-
-
-def _own(
-    feature: Feature, intake: Intake, blocks: Iterator[pl.DataFrame]
-) -> Generator[pa.RecordBatch]:
-    rows = UniqueRows(feature, intake.schema)
-    for block in blocks:
-        yield from rows.take(block)
-    rows.check()
 
 
 class _Uniques:

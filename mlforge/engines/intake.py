@@ -10,7 +10,7 @@ import polars.selectors as cs
 
 from mlforge.definitions.feature import Feature
 from mlforge.definitions.rolling import Aggregation
-from mlforge.engines.base import SourceFiles
+from mlforge.engines.base import Failure, SourceFiles
 from mlforge.engines.calendar import Calendar, calendar_of
 from mlforge.engines.function import batches_of, collected, output_of, schema_of
 from mlforge.engines.instants import instants
@@ -25,6 +25,15 @@ def schema_for(feature: Feature, files: SourceFiles) -> Schema:
     output = output_of(feature, files)
     with told(feature, output):
         return row_schema(feature, schema_of(feature, files, output))
+
+
+def failures_of(feature: Feature, files: SourceFiles) -> tuple[Failure, ...]:
+    """Every validator that the function's output fails, all of it in memory."""
+    output = output_of(feature, files)
+    validation = Validation(feature, schema_of(feature, files, output))
+    frame = collected(feature, files, output, validation.columns)
+    validation.take(frame, is_all=True)
+    return validation.failures
 
 
 class Intake:

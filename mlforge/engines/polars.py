@@ -14,12 +14,10 @@ from mlforge.definitions.feature import Feature
 from mlforge.engines.base import Computed, Failure, SourceFiles
 from mlforge.engines.columns import entity_codes
 from mlforge.engines.exact import Integers
-from mlforge.engines.function import collected, output_of, schema_of
-from mlforge.engines.intake import Intake, schema_for
+from mlforge.engines.intake import Intake, failures_of, schema_for
 from mlforge.engines.metrics import BLOCK_EVENTS, Block, block_of, metric_batches
 from mlforge.engines.order import Order
 from mlforge.engines.rows import UniqueRows
-from mlforge.engines.validation import Validation
 from mlforge.schema import Schema
 
 
@@ -36,12 +34,7 @@ class PolarsEngine:
 
     def validate(self, feature: Feature, files: SourceFiles, scratch: Path) -> tuple[Failure, ...]:
         """Every validator that the function's output fails; empty when all hold."""
-        columns = (*feature.keys, *(column for column, _ in feature.validators))
-        output = output_of(feature, files)
-        validation = Validation(feature, schema_of(feature, files, output))
-        frame = collected(feature, files, output, dict.fromkeys(columns))
-        validation.take(frame, is_all=True)
-        return validation.failures
+        return failures_of(feature, files)
 
     @contextmanager
     def run(

@@ -40,6 +40,12 @@ class Validation:
         self._rows = 0
 
     @property
+    def columns(self) -> list[str]:
+        """What is asked, and by what a row is told."""
+        asked = (column for column, _ in self._feature.validators)
+        return list(dict.fromkeys([*self._feature.keys, *asked]))
+
+    @property
     def uniques(self) -> list[tuple[int, str]]:
         """The validators that one batch cannot answer: number and column."""
         declared = enumerate(self._feature.validators)

@@ -1,7 +1,7 @@
 """EngineSuite: what every engine must give, bit for bit; an engine's tests inherit all of it.
 
-The answers come from `mlforge.testing.oracle`, not from another engine. How many examples there are,
-and of which seed: `mlforge.testing.sizes`.
+The answers come from `mlforge.testing.oracle`, not from another engine. How many examples there
+are, and of which seed: `mlforge.testing.sizes`.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ def _examples(number: int) -> Callable[[Callable[..., None]], Callable[..., None
     many = settings(
         max_examples=number,
         deadline=None,
+        # One test, and many engines that inherit it.
         suppress_health_check=[
             HealthCheck.too_slow,
             HealthCheck.function_scoped_fixture,

@@ -1,6 +1,9 @@
-"""The engines: the suite, on each of them."""
+"""The engines: the suite, on each of them, and on the one that the guide writes."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +23,18 @@ class TestDuckDB(EngineSuite):
     @pytest.fixture
     def engine(self) -> Engine:
         return DuckDBEngine()
+
+
+GUIDE = Path(__file__).parents[2] / "docs/guides/write-an-engine.md"
+
+
+class TestGuide(EngineSuite):
+    @pytest.fixture
+    def engine(self) -> Engine:
+        blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.DOTALL)
+        namespace: dict[str, object] = {}
+        exec(blocks[0], namespace)
+        made = namespace["ArrowEngine"]
+        assert isinstance(made, type)
+        engine: Engine = made()
+        return engine
