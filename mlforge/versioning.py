@@ -20,6 +20,7 @@ class Declared:
     entities: tuple[str, ...]
     surrogates: tuple[Surrogate, ...]
     interval: Duration | None
+    timezone: str | None
     max_age: Duration | None
     tiebreak: tuple[str, ...]
     config_hash: ConfigHash
@@ -76,6 +77,7 @@ def declared_by(manifest: Manifest) -> Declared:
         entities=manifest.entities,
         surrogates=manifest.surrogates,
         interval=manifest.interval,
+        timezone=manifest.timezone,
         max_age=manifest.max_age,
         tiebreak=manifest.tiebreak,
         config_hash=manifest.config_hash,
@@ -146,6 +148,7 @@ def _reading_changes(head: Manifest, new: Declared) -> list[Change]:
         "entities": (head.entities, new.entities),
         "from_columns": (_columns(head.surrogates), _columns(new.surrogates)),
         "tiebreak": (head.tiebreak, new.tiebreak),
+        "timezone": (head.timezone, new.timezone),
     }
     details = tuple(
         f"{name} {_said(was)} -> {_said(now)}" for name, (was, now) in rules.items() if was != now
@@ -162,7 +165,7 @@ def _length(duration: Duration | None) -> Duration | None:
     return duration and Duration.of(duration.microseconds)
 
 
-def _said(value: Duration | tuple[str, ...] | None) -> str:
+def _said(value: Duration | tuple[str, ...] | str | None) -> str:
     return (", ".join(value) if isinstance(value, tuple) else str(value or "")) or "none"
 
 

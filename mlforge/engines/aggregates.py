@@ -98,7 +98,8 @@ def finished(window: Window, aggregation: Aggregation) -> pa.Array:
         case Aggregation.MEAN:
             sums, known = window.float_sums
             with np.errstate(invalid="ignore", divide="ignore"):
-                return arrow_array(sums / window.counts, known, float64())
+                # What is too small for float64 is 0.0, whatever its sign.
+                return arrow_array(sums / window.counts + 0.0, known, float64())
         case Aggregation.MIN:
             return _extremes(window, window.state.lowest, np.minimum)
         case Aggregation.MAX:

@@ -11,7 +11,7 @@ import polars.selectors as cs
 from mlforge.definitions.feature import Feature
 from mlforge.definitions.rolling import Aggregation
 from mlforge.engines.base import Failure, SourceFiles
-from mlforge.engines.calendar import Calendar
+from mlforge.engines.calendar import Calendar, calendar_of
 from mlforge.engines.function import batches_of, collected, output_of, schema_of
 from mlforge.engines.instants import instants
 from mlforge.engines.schema import needed_columns, row_schema
@@ -93,27 +93,38 @@ class Intake:
 
     @property
     def calendar(self) -> Calendar:
-        """The buckets of the rows that are ready."""
+        """The buckets of the rows that are ready, up to the horizon."""
+        moments = [*(self._times or (0,)), *([] if self._as_of is None else [self._as_of])]
+        return self._calendar(min(moments), max(moments))
+
+    def _calendar(self, first: int, last: int) -> Calendar:
         assert self._feature.interval is not None
-        return Calendar(self._feature.interval)
+        with told(self._feature):
+            return calendar_of(self._feature.interval, self._feature.timezone, first, last)
 
     @property
     def horizon_bucket(self) -> int | None:
         """The bucket that begins at the horizon; None if there is no row."""
-        if self._as_of is not None:
-            return self._bucket(self._as_of)
-        return None if self._times is None else self._bucket(self._times[1]) + 1
+        last = self._last
+        if last is None:
+            return None
+        bucket = int(self._calendar(last, last).buckets(np.array([last]))[0])
+        return bucket + (self._as_of is None)
 
     @property
     def horizon(self) -> int | None:
         """Up to when the rows tell, in microseconds."""
         if not self._feature.metrics:
             return self._as_of if self._feature.timestamp else None
-        bucket = self.horizon_bucket
-        return None if bucket is None else int(self.calendar.starts(np.array([bucket]))[0])
+        bucket, last = self.horizon_bucket, self._last
+        if bucket is None or last is None:
+            return None
+        return int(self._calendar(last, last).starts(np.array([bucket]))[0])
 
-    def _bucket(self, instant: int) -> int:
-        return int(self.calendar.buckets(np.array([instant]))[0])
+    @property
+    def _last(self) -> int | None:
+        """The last moment of which the rows may tell."""
+        return self._as_of if self._as_of is not None or self._times is None else self._times[1]
 
 
 def _kept(feature: Feature, schema: Schema, dtypes: pl.Schema) -> list[pl.Expr]:

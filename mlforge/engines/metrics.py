@@ -65,6 +65,12 @@ def sorted_block(feature: Feature, frame: pl.DataFrame, calendar: Calendar) -> B
     return block_of(feature, events, keys, [frame[name] for name in measured])
 
 
+def lengths_of(feature: Feature) -> Mapping[Metric, int]:
+    """How many buckets each metric's window has."""
+    assert feature.interval is not None
+    return {metric: metric.window.intervals(feature.interval) for metric in feature.metrics}
+
+
 @dataclass(frozen=True, slots=True)
 class MetricRows:
     """Rows in order: which entity, at which bucket's end, and the metrics' values."""
@@ -87,7 +93,7 @@ def metric_batches(
     `parts` are asked for in this thread; `block` and all that follows run in others, a few parts
     ahead of whoever takes the rows.
     """
-    target, lengths = arrow_schema(schema), calendar.lengths(feature)
+    target, lengths = arrow_schema(schema), lengths_of(feature)
 
     def compute(part: Part) -> pa.RecordBatch:
         made = block(part)

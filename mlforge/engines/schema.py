@@ -28,7 +28,7 @@ def row_schema(feature: Feature, output: pl.Schema) -> Schema:
     times = list[Column]()
     if feature.timestamp is not None:
         check_type(feature, output[feature.timestamp])
-        times = [Column(feature.timestamp, time_type(output[feature.timestamp]))]
+        times = [Column(feature.timestamp, time_type(feature, output[feature.timestamp]))]
     values = _metric_columns(feature, output) if feature.metrics else _own_columns(feature, output)
     schema = Schema(feature.keys, feature.timestamp, (*keys, *times, *values))
     _check_names(feature, schema)

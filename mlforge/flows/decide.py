@@ -226,7 +226,7 @@ def _manifest(
         entities=declared.entities,
         surrogates=declared.surrogates,
         interval=declared.interval,
-        timezone=None,
+        timezone=declared.timezone,
         max_age=declared.max_age,
         created=None,
         tiebreak=declared.tiebreak,

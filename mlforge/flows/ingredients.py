@@ -48,6 +48,7 @@ class Ingredients:
             entities=feature.entities,
             surrogates=feature.surrogates,
             interval=feature.interval,
+            timezone=feature.timezone,
             max_age=feature.max_age,
             tiebreak=feature.tiebreak,
             config_hash=self.config_hash,
@@ -69,7 +70,8 @@ def gather(
     files = find_files(feature.source, project_root, feature.name)
     sources = (record(feature.source, files, digests),)
     config, code = config_hash(feature), code_of(feature.function)
-    packages = {*code.packages, *_ALWAYS_REACHED}
+    zones = ("tzdata",) if feature.timezone else ()
+    packages = {*code.packages, *_ALWAYS_REACHED, *zones}
     recipe = Recipe.of(
         encode(
             {

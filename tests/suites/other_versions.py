@@ -28,7 +28,7 @@ TESTS = (
     "tests/objects/test_parquet.py",
 )
 # What the tests need beside mlforge, at any version.
-TOOLS = ("pytest", "hypothesis", "tzdata")
+TOOLS = ("pytest", "hypothesis")
 
 
 def floors() -> list[str]:
