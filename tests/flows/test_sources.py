@@ -228,9 +228,7 @@ def test_a_touched_source_is_not_computed_again(shop: Shop) -> None:
         ("data/old.feather", ("MLF0304", "Feather of version 1", "hint: from pyarrow")),
     ],
 )
-def test_a_bad_source_is_one_clear_error(
-    shop: Shop, path: str, words: tuple[str, ...]
-) -> None:
+def test_a_bad_source_is_one_clear_error(shop: Shop, path: str, words: tuple[str, ...]) -> None:
     write(shop.root, "data/empty/_a.csv", "data/mixed/a.csv", "data/mixed/b.arrow")
     (shop.root / "data/old.feather").write_bytes(b"FEA1 of long ago")
     shop.edit("data/users.csv", path)
