@@ -18,7 +18,7 @@ from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
 from mlforge.manifest import Manifest
 from mlforge.notebook import Table, counted, html
-from mlforge.plugins import ENGINES, check_engine, load_engine, load_module
+from mlforge.plugins import check_engine, load_engine, load_module
 from mlforge.settings import DEFAULT_STORE
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ class Definitions:
 
     `features`: decorated functions, or modules, which are scanned for them. `offline_store`: a
     relative path starts at the project's root (the folder of `mlforge.toml`, else the current
-    one); None: `feature_store` there. `default_engine`: `"polars"`.
+    one); None: `feature_store` there. `default_engine`: `"polars"`, or an engine that another
+    package brings.
 
     Raises InvalidDefinitions, with all mistakes at once, each with file and line.
     """
@@ -49,8 +50,11 @@ class Definitions:
     ) -> None:
         self.name = name
         self.registry = Registry.of(features)
-        if default_engine not in ENGINES:
-            raise InvalidDefinitions([f"default_engine={default_engine!r} is not supported"])
+        try:
+            check_engine(default_engine)
+        except InvalidUsage as error:
+            mistake = f"default_engine: {error.message}; {error.cause}"
+            raise InvalidDefinitions([mistake], hint=error.hint) from error
         self.default_engine = default_engine
         self._root = project_root(Path.cwd()) or Path.cwd()
         self._has_own_store = offline_store is not None
