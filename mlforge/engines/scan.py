@@ -49,16 +49,23 @@ def _scan_typed(files: SourceFiles, partitions: pl.DataFrame) -> pl.LazyFrame:
     if files.folder is None or not partitions.width:
         return _opened(files.format, paths, None)
     above = keys_above(files.folder)
-    inside = {*partitions.columns, *_opened(files.format, paths[:1], None).collect_schema()}
-    if hidden := sorted(inside.intersection(above)):
-        raise SourceUnreadable(
-            f"the column {hidden[0]} is named like a folder above the source",
-            cause=f"{hidden[0]}= is in {files.folder}",
-            hint="move the project, or rename that folder",
-        )
+    if above:
+        own = _opened(files.format, paths[:1], None).collect_schema()
+        _check_not_hidden(files, above, [*own, *partitions.columns])
     # Polars takes keys of all the path: those above the source are no columns of it.
     schema = {**dict.fromkeys(above, pl.String()), **partitions.schema}
     return _opened(files.format, paths, schema).drop(above)
+
+
+def _check_not_hidden(files: SourceFiles, above: list[str], columns: list[str]) -> None:
+    """A key above the source would take the place of a column of that name."""
+    for key in above:
+        if key in columns:
+            raise SourceUnreadable(
+                f"the column {key} is named like a folder above the source",
+                cause=f"{key}= is in {files.folder}",
+                hint="move the project, or rename that folder",
+            )
 
 
 def _opened(
