@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FLOOR := .venv-floor
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo demo-model demo-transactions test nightly check ci clean-room bench docs docs-reference clean
+.PHONY: demo demo-model demo-transactions test test-floor nightly check ci clean-room bench docs docs-reference clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/flights/demo.py demo-flights
@@ -20,11 +21,15 @@ demo-transactions: $(VENV)/.examples
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
+# The same with the lowest releases that pyproject.toml allows.
+test-floor: $(FLOOR)/.dev
+	nice $(FLOOR)/bin/python -m pytest -n 2 --dist worksteal $(ARGS)
+
 # The suites at their large size (tests/sizes.py), of another seed each day: MLFORGE_SEED=20240501.
 nightly: $(VENV)/.dev
 	MLFORGE_SIZE=nightly MLFORGE_SEED=$${MLFORGE_SEED:-$$(date +%Y%m%d)} nice $(BIN)/python -m pytest \
 	  -n 2 --dist worksteal tests/suites tests/engines/test_suite.py $(ARGS)
-	$(BIN)/python tests/suites/other_versions.py
+	$(MAKE) test-floor ARGS=
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -60,12 +65,12 @@ clean-room:
 	bash .ci/clean-room
 
 clean:
-	rm -rf $(VENV) demo-flights demo-flights-model demo-transactions site
+	rm -rf $(VENV) $(FLOOR) demo-flights demo-flights-model demo-transactions site
 
-$(BIN)/python:
+$(BIN)/python $(FLOOR)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "mlforge needs Python 3.11 or later: make PYTHON=python3.12 ..."; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(@:/bin/python=)
 
 # A group includes the smaller ones, so a stamp of dev also serves the others.
 $(VENV)/.demo: pyproject.toml | $(BIN)/python
@@ -80,6 +85,14 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	@$(call told,dev)
 	@touch $@
 
+$(FLOOR)/.dev: BIN := $(FLOOR)/bin
+$(FLOOR)/.dev: VENV := $(FLOOR)
+$(FLOOR)/.dev: pinned := --constraint $(FLOOR)/floors.txt
+$(FLOOR)/.dev: pyproject.toml | $(FLOOR)/bin/python
+	@$(BIN)/python tests/floors.py > $(FLOOR)/floors.txt
+	@$(call told,dev)
+	@touch $@
+
 # The site needs its generator only.
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@$(call told,docs)
@@ -88,8 +101,8 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 told = { echo "installing into $(VENV): the first time, about a minute" && $(call install,$(1)); }
 project = $(if $(filter dev,$(1)),--editable '.[all]')$(if $(filter demo examples,$(1)),--editable .)
 ifdef UV
-install = $(UV) pip install --quiet --python $(BIN)/python $(project) --group $(1)
+install = $(UV) pip install --quiet --python $(BIN)/python $(project) --group $(1) $(pinned)
 else
 install = { $(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' && \
-  $(BIN)/python -m pip install --quiet --disable-pip-version-check $(project) --group $(1); }
+  $(BIN)/python -m pip install --quiet --disable-pip-version-check $(project) --group $(1) $(pinned); }
 endif

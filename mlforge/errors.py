@@ -192,7 +192,7 @@ class VersionNotFound(NotFound):
 
 
 class SourceNotFound(NotFound):
-    """The file of a source is not there.
+    """The file of a source is not there, or its folder has none.
 
     Put the file there, or mend the path. Relative paths start at the folder of `mlforge.toml`.
     """
@@ -220,9 +220,10 @@ class ColumnNotFound(CheckFailed):
 
 
 class SourceUnreadable(InvalidInput):
-    """A source's file is there and cannot be read as its format.
+    """A source's files are there and cannot be read as their format, or do not go together.
 
-    Look at the file's first lines; its ending says which format it is read as.
+    Look at the file that is named; its ending says which format it is read as. All files of a
+    source have one format and the same columns.
     """
 
     code = "MLF0304"

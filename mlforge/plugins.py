@@ -5,20 +5,29 @@ from __future__ import annotations
 import importlib
 from functools import lru_cache
 from types import ModuleType
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from mlforge.errors import ExtraMissing, InvalidUsage, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 # Name of an engine -> module, class, and the extra that brings its library.
 ENGINES = {
     "polars": ("mlforge.engines.polars", "PolarsEngine", None),
     "duckdb": ("mlforge.engines.duckdb", "DuckDBEngine", "duckdb"),
 }
+# Where other packages say which engines they bring: `name = module:Class`.
+ENGINES_GROUP = "mlforge.engines"
 
 
 def load_engine(name: str) -> object:
-    """An engine by name. Raises InvalidUsage, ExtraMissing with the line that installs it."""
-    check_engine(name)
+    """An engine by name, of mlforge or of a package that brings one.
+
+    Raises InvalidUsage, ExtraMissing with the line that installs it.
+    """
+    if name not in ENGINES:
+        return _load_foreign(name)
     module, attribute, extra = ENGINES[name]
     made: object = getattr(load_module(module, extra), attribute)()
     return made
@@ -27,7 +36,41 @@ def load_engine(name: str) -> object:
 def check_engine(name: str) -> None:
     """Raises InvalidUsage unless an engine has this name."""
     if name not in ENGINES:
-        raise InvalidUsage(f"no engine is called {name!r}", hint=did_you_mean(name, ENGINES))
+        _foreign(name)
+
+
+def _load_foreign(name: str) -> object:
+    found = _foreign(name)
+    package = found.dist.name if found.dist else found.module
+    try:
+        made: object = found.load()()
+    except (ImportError, AttributeError) as error:
+        raise ExtraMissing(
+            f"the engine {name} of {package} cannot be loaded",
+            cause=str(error),
+            hint=f"pip install --upgrade {package}",
+        ) from error
+    return made
+
+
+def _foreign(name: str) -> EntryPoint:
+    """The engine of another package. Looked up late: it takes as long as half a command."""
+    points: EntryPoints = load_module("importlib.metadata", None).entry_points(group=ENGINES_GROUP)
+    found = {point.value: point for point in points if point.name == name}
+    if not found:
+        known = sorted({*ENGINES, *points.names})
+        raise InvalidUsage(
+            f"no engine is called {name!r}",
+            cause=f"there are: {', '.join(known)}",
+            hint=did_you_mean(name, known),
+        )
+    if len(found) > 1:
+        raise InvalidUsage(
+            f"several packages bring an engine {name!r}",
+            cause=", ".join(sorted(found)),
+            hint="uninstall all but one of them",
+        )
+    return next(iter(found.values()))
 
 
 def load_module(name: str, extra: str | None) -> ModuleType:
@@ -35,7 +78,8 @@ def load_module(name: str, extra: str | None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if extra is None:
+        # A module of our own that is not there is no library of the user's.
+        if extra is None or (error.name or "").startswith("mlforge."):
             raise
         raise ExtraMissing(
             f"{error.name} is not installed", hint=f'pip install "mlforge[{extra}]"'

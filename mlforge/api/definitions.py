@@ -54,7 +54,8 @@ class Definitions:
         try:
             check_engine(default_engine or DEFAULT_ENGINE)
         except InvalidUsage as error:
-            raise InvalidDefinitions([f"default_engine: {error.message}"]) from error
+            mistake = f"default_engine: {error.message}; {error.cause}"
+            raise InvalidDefinitions([mistake], hint=error.hint) from error
         self._own_engine = default_engine
         self.default_engine = default_engine or DEFAULT_ENGINE
         self._root = project_root(Path.cwd()) or Path.cwd()

@@ -12,18 +12,23 @@ from typing import Literal, get_args
 from mlforge.errors import UnsupportedType
 from mlforge.types import DataType
 
-Format = Literal["parquet", "csv"]
+Format = Literal["parquet", "csv", "arrow"]
 FORMATS = get_args(Format)
+_FORMAT_OF_SUFFIX = {"ipc": "arrow", "feather": "arrow"}
+SCHEMA_RULE = "schema is for csv, and for the partitions of a folder, whose path ends with /"
 _CREDENTIALS = re.compile(r"://[^/@]*@")
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A Parquet or CSV file, or a glob of them. A relative path starts at the project's root.
+    """A Parquet, CSV or Arrow file, a glob of them, or a folder.
 
-    `format`: `"parquet"` or `"csv"`; None: as the suffix says. `schema` gives canonical types
-    (`"int64"`, `"datetime[UTC]"`) to columns of a CSV; the others are inferred over the whole file.
-    Rule: docs/semantics.md#sources.
+    A relative path starts at the project's root. Of a folder, all files below it are read, and
+    `month=2024-01` in their paths is a column.
+
+    `format`: `"parquet"`, `"csv"` or `"arrow"`; None: as the suffix says. `schema` gives canonical
+    types (`"int64"`, `"datetime[UTC]"`) to columns of a CSV and to those that a folder's paths
+    give; the others are inferred. Rule: docs/semantics.md#sources.
     """
 
     path: str | Path
@@ -38,8 +43,14 @@ class Source:
 
     @property
     def file_format(self) -> str:
-        """The declared format, else the one that the file's suffix names."""
-        return self.format or _suffix(str(self.path))
+        """The declared format, else the one that the suffix names; empty: its files will say."""
+        return self.format or self.format_of(str(self.path))
+
+    @staticmethod
+    def format_of(path: str) -> str:
+        """The format that a path's suffix names; of any other suffix, the suffix."""
+        suffix = _suffix(path)
+        return _FORMAT_OF_SUFFIX.get(suffix, suffix)
 
     def problems(self) -> list[str]:
         """What is wrong with the declaration, in the user's words; empty when nothing is."""
@@ -47,16 +58,21 @@ class Source:
             return ["the source has no path"]
         if "://" in str(self.path):
             return [f"source {self.text!r}: URLs are not supported"]
-        if self.file_format not in FORMATS:
-            known = " or ".join(FORMATS)
+        if self.file_format not in FORMATS and (self.format or not self._may_be_folder):
+            known = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
             return [f"source {self.text!r}: {self.file_format or 'no format'!r} is not {known}"]
-        if self.schema and self.file_format != "csv":
-            return [f"source {self.text!r}: schema is for csv; a parquet file has its own"]
+        if self.schema and not self._may_be_folder and self.file_format != "csv":
+            return [f"source {self.text!r}: {SCHEMA_RULE}; a {self.file_format} file has its own"]
         return [
             f"source {self.text!r}: schema: {column}: {type!r} is not a canonical type"
             for column, type in (self.schema or {}).items()
             if not _is_type(type)
         ]
+
+    @property
+    def _may_be_folder(self) -> bool:
+        path = str(self.path)
+        return path.endswith("/") or not (_suffix(path) or set("*?[") & {*path})
 
 
 # Many features read one source, and a build asks for each.

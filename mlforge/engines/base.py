@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SourceFiles:
-    """The files of a source, found: absolute paths in name order, their format, declared types."""
+    """The files of a source, found: absolute paths in name order, their format, declared types.
+
+    `folder`: the declared folder that they are below; None if files are declared.
+    """
 
     paths: tuple[Path, ...]
     format: str
     schema: Mapping[str, DataType]
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -11,6 +11,7 @@ import polars as pl
 from mlforge.definitions.feature import Feature
 from mlforge.engines import frames, scan
 from mlforge.engines.base import SourceFiles
+from mlforge.engines.blame import Missing, missing_column, place_of
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.engines.told import told
 from mlforge.errors import (
@@ -25,6 +26,7 @@ from mlforge.errors import (
 _WRONG_FRAME = (AttributeError, TypeError)
 # Enough that what is done once a batch costs nothing, and little beside what an engine sorts in.
 BATCH_ROWS = 1 << 18
+_MOST_LISTED = 20
 
 
 def output_of(feature: Feature, files: SourceFiles) -> pl.LazyFrame:
@@ -94,14 +96,30 @@ def failures(feature: Feature, files: SourceFiles) -> Iterator[None]:
     except (Exception, SystemExit, pl.exceptions.PanicException) as error:
         if isinstance(error, MlforgeError):
             raise
-        # A lazy frame reads its source late: the source is to blame if it fails on its own.
+        missing = missing_column(error)
         with _reading(feature):
+            if missing is not None:
+                raise _misses(feature, files, error, missing) from error
+            # A lazy frame reads its source late: the source is to blame if it fails on its own.
             scan.check_readable(files, error)
         kind, text = type(error).__name__, str(error).strip().split("\n\n")[0]
         raise FunctionFailed(
-            f"{feature.name} failed at {_place(feature, error)}",
+            f"{feature.name} failed at {place_of(feature, error)}",
             cause=f"{kind}: {text}" if text else kind,
         ) from error
+
+
+def _misses(
+    feature: Feature, files: SourceFiles, error: BaseException, missing: Missing
+) -> FunctionFailed:
+    has = missing.columns
+    owner = "the source" if has is None else "it"
+    found = scan.scan(files).collect_schema().names() if has is None else has
+    return FunctionFailed(
+        f"{feature.name} failed at {place_of(feature, error)}",
+        cause=f"there is no column {missing.column}; {owner} has: {_listed(found)}",
+        hint=did_you_mean(missing.column, found),
+    )
 
 
 @contextmanager
@@ -116,10 +134,33 @@ def _reading(feature: Feature) -> Iterator[None]:
 
 def _called(feature: Feature, source: pl.LazyFrame) -> object:
     function: Callable[..., object] = feature.function
+    _check_parameters(feature)
     try:
         return function(source)
-    except _WRONG_FRAME:
-        return function(source.collect())
+    except _WRONG_FRAME as error:
+        try:
+            return function(source.collect())
+        except AttributeError as eager_error:
+            # Code for lazy frames only: its own mistake is the first one.
+            lacks, name = eager_error.obj, eager_error.name or ""
+            if isinstance(lacks, pl.DataFrame) and hasattr(source, name):
+                raise error from None
+            raise
+
+
+def _check_parameters(feature: Feature) -> None:
+    try:
+        signature = inspect.signature(feature.function)
+    except ValueError:
+        return  # Of a function in C nothing is known.
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise FunctionFailed(
+            f"{feature.name} failed at {feature.file}:{feature.line}",
+            cause=f"{feature.name}{signature} is called with one frame, the source: {error}",
+            hint=f"def {feature.name}(df): ...",
+        ) from error
 
 
 def _check_columns(feature: Feature, schema: pl.Schema) -> None:
@@ -138,20 +179,20 @@ def _refuse_missing(feature: Feature, declared: Iterable[str], schema: pl.Schema
         word = "column" if len(missing) == 1 else "columns"
         raise ColumnNotFound(
             f"the output of {feature.name} has no {word} {', '.join(missing)}",
-            cause="it has: " + (", ".join(schema) or "none"),
+            cause=f"it has: {_listed(schema)}",
             hint=did_you_mean(missing[0], schema),
         )
 
 
+def _listed(names: Iterable[str]) -> str:
+    """Names of columns for a message, not hundreds of them."""
+    known = [*names]
+    more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+    return ", ".join(known[:_MOST_LISTED]) + more or "none"
+
+
 def _kind(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__module__}.{type(value).__qualname__}"
-
-
-def _place(feature: Feature, error: BaseException) -> str:
-    """The innermost line of the user's file, else where the function is declared."""
-    lines = [
-        frame.lineno
-        for frame in traceback.extract_tb(error.__traceback__)
-        if frame.filename == feature.file
-    ]
-    return f"{feature.file}:{lines[-1] if lines else feature.line}"
+    if value is None:
+        return "None"
+    name = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"

@@ -99,7 +99,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
         "entity u: from_columns='ab' is not a list of names",
     ),
     ({**PLAIN, "source": ""}, "source"),
-    ({**PLAIN, "source": "a.xlsx"}, "source 'a.xlsx': 'xlsx' is not parquet or csv"),
+    ({**PLAIN, "source": "a.xlsx"}, "source 'a.xlsx': 'xlsx' is not parquet, csv or arrow"),
     ({**PLAIN, "timestamp": "event time"}, "'event time' cannot be the timestamp"),
     ({**PLAIN, "timestamp": 5}, "cannot be the timestamp"),
     ({**PLAIN, "timestamp": "user"}, "timestamp='user' is also a key"),

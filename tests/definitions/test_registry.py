@@ -65,7 +65,7 @@ def test_mistakes_of_all_features_and_clashes_of_names_are_told_at_once() -> Non
     assert told == [
         "5 is neither a feature nor a module",
         "keys= is empty",
-        "'xlsx' is not parquet or csv",
+        "'xlsx' is not parquet, csv or arrow",
         *["another feature has this name"] * 2,
     ]
 

@@ -296,7 +296,16 @@ def test_a_draft_is_head_here_and_checkout_chooses_the_committed(built: Shop) ->
 
 
 @pytest.mark.parametrize(
-    "content", ["9.9.9\n", "../../../etc/passwd\n", "x" * 5_000_000, "", "1.0.0\n<<<<<<<\n", "\0"]
+    "content",
+    [
+        "9.9.9\n",
+        "../../../etc/passwd\n",
+        # Some releases of pytest put the whole text into the environment.
+        pytest.param("x" * 5_000_000, id="long"),
+        "",
+        "1.0.0\n<<<<<<<\n",
+        "\0",
+    ],
 )
 def test_a_pin_that_names_nothing_is_one_clear_error(built: Shop, content: str) -> None:
     pin(built).write_text(content)
