@@ -21,6 +21,7 @@ _SIZES = {
     "ORACLE_EXAMPLES": (200, 10_000),
     "LEAK_EXAMPLES": (100, 5_000),
     "PROFILE_ROWS": (5_000, 600_000),
+    "AGREED_EVENTS": (100_000, 10_000_000),
     "HOSTILE_FILES": (100, 5_000),
     "SEED": (20240501, 20240501),
 }
@@ -37,6 +38,7 @@ FAULT_POINTS = _size("FAULT_POINTS")
 FSIZE_LIMITS = _size("FSIZE_LIMITS")
 ROT_MUTATIONS = _size("ROT_MUTATIONS")
 PROFILE_ROWS = _size("PROFILE_ROWS")
+AGREED_EVENTS = _size("AGREED_EVENTS")
 HOSTILE_FILES = _size("HOSTILE_FILES")
 SEED = _size("SEED")
 # The suites that are shipped have sizes of their own.
