@@ -44,7 +44,8 @@ class Command:
 
 
 COMMANDS = {
-    "build": Command(("build",), 0.2),
+    "build": Command(("build",), 0.15),
+    "build on DuckDB": Command(("build", "--engine", "duckdb"), 0.05),
     "build of drafts": Command(("build", "--no-commit"), 0.05, untracked=DRAFTS),
     "build that removes PIN": Command(("build",), 0.1, "1.0.1"),
     "checkout": Command(("checkout", "user_spend@1.0.0"), 0.1, "1.0.1", (PIN,)),
