@@ -24,7 +24,13 @@ GROUPS = {
         "matches_regex",
         "is_in",
     ),
-    "Reading and training": ("LocalStore", "get_training_data", "FeatureSpec", "TrainingSet"),
+    "Reading and training": (
+        "LocalStore",
+        "get_training_data",
+        "FeatureSpec",
+        "TrainingSet",
+        "reproduce",
+    ),
     "Results": (
         "BuildReport",
         "BuildOutcome",
@@ -48,11 +54,17 @@ GROUPS = {
         "Provenance",
         "FeatureMatch",
         "Pin",
+        "Lock",
+        "Reproduced",
+        "Difference",
     ),
     "Modules": ("errors", "types"),
 }
 # Public in Python, and between floors: nobody types them.
-INTERNAL = {"Definitions.within", "LocalStore.workspace", "Source.problems"}
+INTERNAL = {
+    *("Definitions.remake", "Definitions.within", "LocalStore.workspace", "Source.problems"),
+    *("Lock.decode", "Lock.written_to"),
+}
 _HEAD = """\
 <!-- Made from the code by `make docs-reference`. -->
 # Python

@@ -20,21 +20,27 @@ _NAME = f"^{ids._NAME.pattern.removesuffix(chr(92) + 'Z')}$"
 _DURATION = "^[1-9][0-9]{0,12}[smhdw]$"
 # What a text must look like, by `form.field`.
 _PATTERNS = {
-    **{f"_Form.{name}": _DIGEST for name in ("content_hash", "config_hash", "code_hash", "recipe")},
-    **dict.fromkeys(("_Form.schema_hash", "_Part.object", "_Source.digest"), _DIGEST),
-    **{f"_Form.{name}": _VERSION for name in ("version", "previous")},
-    **dict.fromkeys(("_Form.name", "_Form.renamed_from", "_Column.name", "_Form.keys"), _NAME),
-    "_Form.interval": "^[1-9][0-9]{0,12}([smhdw]|mo|y)$",
-    "_Form.max_age": _DURATION,
+    **{
+        f"ManifestForm.{name}": _DIGEST
+        for name in ("content_hash", "config_hash", "code_hash", "recipe")
+    },
+    **dict.fromkeys(("ManifestForm.schema_hash", "_Part.object", "_Source.digest"), _DIGEST),
+    **{f"ManifestForm.{name}": _VERSION for name in ("version", "previous")},
+    **dict.fromkeys(
+        ("ManifestForm.name", "ManifestForm.renamed_from", "_Column.name", "ManifestForm.keys"),
+        _NAME,
+    ),
+    "ManifestForm.interval": "^[1-9][0-9]{0,12}([smhdw]|mo|y)$",
+    "ManifestForm.max_age": _DURATION,
 }
-_LIMITS = {"_Form.horizon": {"minimum": -(2**63), "maximum": 2**63 - 1}}
-_AT_LEAST_ONE = ("_Form.keys", "_Form.columns", "_Form.parts")
+_LIMITS = {"ManifestForm.horizon": {"minimum": -(2**63), "maximum": 2**63 - 1}}
+_AT_LEAST_ONE = ("ManifestForm.keys", "ManifestForm.columns", "ManifestForm.parts")
 
 
 def manifest_schema() -> str:
     """docs/reference/manifest.schema.json."""
     told = _descriptions()
-    whole = _object(manifest._Form)
+    whole = _object(manifest.ManifestForm)
     fields = {"format": {"const": manifest.FORMAT}, **whole["properties"]}
     fields["bump"] = {"enum": [bump.word for bump in Bump if bump] + [None]}
     schema = {
@@ -66,7 +72,9 @@ def _value(hint: object, where: str) -> Mapping[str, object]:
         inner = _value(present, where)
         # A field that may be left out is never null.
         return (
-            inner if where == "_Form.renamed_from" else {**inner, "type": [inner["type"], "null"]}
+            inner
+            if where == "ManifestForm.renamed_from"
+            else {**inner, "type": [inner["type"], "null"]}
         )
     if get_origin(hint) is list:
         least = {"minItems": 1} if where in _AT_LEAST_ONE else {}

@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mlforge import errors, types
     from mlforge.api.definitions import Definitions
+    from mlforge.api.reproduction import reproduce
     from mlforge.api.store import FeatureMetadata, LocalStore
     from mlforge.api.training import FeatureSpec, TrainingSet, get_training_data
     from mlforge.definitions.entity import Entity
@@ -35,15 +36,18 @@ if TYPE_CHECKING:
     from mlforge.flows.plan import Plan, PlannedFeature
     from mlforge.flows.problems import Problem, VerifyReport
     from mlforge.flows.report import BuildOutcome, BuildReport
+    from mlforge.flows.reproduce import Difference, Reproduced
     from mlforge.flows.retire import Retired
     from mlforge.flows.rollback import RolledBack
     from mlforge.flows.validate import Validated, ValidationReport
+    from mlforge.lock import Lock
     from mlforge.provenance import FeatureMatch, Pin, Provenance
 
     __version__: str
 
 _HOMES = {
     "mlforge.api.definitions": ("Definitions",),
+    "mlforge.api.reproduction": ("reproduce",),
     "mlforge.api.store": ("FeatureMetadata", "LocalStore"),
     "mlforge.api.training": ("FeatureSpec", "TrainingSet", "get_training_data"),
     "mlforge.definitions.entity": ("Entity",),
@@ -69,9 +73,11 @@ _HOMES = {
     "mlforge.flows.plan": ("Plan", "PlannedFeature"),
     "mlforge.flows.problems": ("Problem", "VerifyReport"),
     "mlforge.flows.report": ("BuildOutcome", "BuildReport"),
+    "mlforge.flows.reproduce": ("Difference", "Reproduced"),
     "mlforge.flows.retire": ("Retired",),
     "mlforge.flows.rollback": ("RolledBack",),
     "mlforge.flows.validate": ("Validated", "ValidationReport"),
+    "mlforge.lock": ("Lock",),
     "mlforge.provenance": ("FeatureMatch", "Pin", "Provenance"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -83,6 +89,7 @@ __all__ = [
     "CheckedOut",
     "Definitions",
     "Diff",
+    "Difference",
     "Entity",
     "FeatureDiff",
     "FeatureMatch",
@@ -90,6 +97,7 @@ __all__ = [
     "FeatureOverview",
     "FeatureSpec",
     "LocalStore",
+    "Lock",
     "Log",
     "LogEntry",
     "Overview",
@@ -98,6 +106,7 @@ __all__ = [
     "PlannedFeature",
     "Problem",
     "Provenance",
+    "Reproduced",
     "Retired",
     "RolledBack",
     "Rolling",
@@ -117,6 +126,7 @@ __all__ = [
     "less_than_or_equal",
     "matches_regex",
     "not_null",
+    "reproduce",
     "surrogate_key",
     "types",
     "unique",

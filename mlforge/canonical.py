@@ -45,3 +45,12 @@ def decode(data: bytes, form: type[T], *, limit: int = 16 << 20) -> T:
         return msgspec.json.decode(data, type=form, strict=True)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise Corrupt("this JSON cannot be read", cause=str(error)) from error
+
+
+def first_difference(expected: bytes, found: bytes) -> str:
+    """The first line in which a text is not what it should be, in words."""
+    pairs = zip(expected.split(b"\n"), found.split(b"\n"), strict=False)
+    for number, (ours, theirs) in enumerate(pairs, 1):
+        if ours != theirs:
+            return f"line {number} is {theirs[:80]!r}, not {ours[:80]!r}"
+    return "its length differs"

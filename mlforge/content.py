@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from mlforge.canonical import encode
 from mlforge.ids import ContentHash, Hasher
-from mlforge.schema import Schema
+from mlforge.schema import Column, Schema
 from mlforge.types import DataType, TypeKind
 
 # Rows hashed at a time: what fits the cache. It bounds memory and cannot change a digest.
@@ -62,9 +62,13 @@ class ContentHasher:
     def content(self) -> Content:
         """Of all that was given."""
         digests = {name: hasher.digest().hex() for name, hasher in self._hashers.items()}
-        fields = [[c.name, str(c.type), digests[c.name]] for c in self._schema.columns]
-        table_hash = ContentHash.of(encode({"columns": sorted(fields), "rows": self.rows}))
-        return Content(table_hash, digests)
+        return Content(content_hash(self._schema.columns, digests, self.rows), digests)
+
+
+def content_hash(columns: Iterable[Column], digests: Mapping[str, str], rows: int) -> ContentHash:
+    """The content hash of a table of these columns, from the digest of each."""
+    fields = sorted([c.name, str(c.type), digests[c.name]] for c in columns)
+    return ContentHash.of(encode({"columns": fields, "rows": rows}))
 
 
 def changed_columns(before: pa.Table, after: pa.Table, schema: Schema) -> list[str]:

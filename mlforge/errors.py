@@ -383,6 +383,34 @@ class NaiveTimes(InvalidInput):
     code = "MLF0504"
 
 
+class LockCorrupt(Corrupt):
+    """A lock is not the text that mlforge wrote: it was edited, cut off, or is something else.
+
+    `git checkout HEAD -- FILE` brings back a lock that was committed; else train again.
+    """
+
+    code = "MLF0505"
+
+
+class LockNotFound(NotFound):
+    """There is no lock of this name.
+
+    `mlforge train ... -o OUT.parquet` writes `OUT.lock.json` after the output. An output without
+    a lock is of a training that was broken off, or of an older mlforge: train again.
+    """
+
+    code = "MLF0506"
+
+
+class SpineNotFound(NotFound):
+    """The spine of a training set is not where its lock is.
+
+    mlforge does not store spines. `mlforge reproduce LOCK --spine FILE` says where it is.
+    """
+
+    code = "MLF0507"
+
+
 # -- 06 history -------------------------------------------------------------------------------
 
 

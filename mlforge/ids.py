@@ -148,6 +148,14 @@ class SourceDigest(Digest):
     """Of a source file's bytes."""
 
 
+class ColumnDigest(Digest):
+    """Of one column's canonical values, in the order of the rows."""
+
+
+class LockHash(Digest):
+    """Of all that a lock says."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class CommitId:
     """A git commit: 40 hex digits (64 in a SHA-256 repository)."""

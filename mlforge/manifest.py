@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mlforge.canonical import Plain, decode, encode_lines
+from mlforge.canonical import Plain, decode, encode_lines, first_difference
 from mlforge.errors import Corrupt, FormatUnknown, ManifestCorrupt, MlforgeError
 from mlforge.ids import (
     CodeHash,
@@ -152,7 +152,7 @@ class Manifest:
         if manifest.encode() != data:
             raise ManifestCorrupt(
                 f"the manifest {where} is not the text that mlforge writes",
-                cause=_first_difference(manifest.encode(), data),
+                cause=first_difference(manifest.encode(), data),
                 hint=_restore_hint(where),
             )
         return manifest
@@ -165,7 +165,11 @@ class Manifest:
                 f"this manifest has format {header.format}; this mlforge reads format {FORMAT}",
                 hint="pip install --upgrade mlforge",
             )
-        form = decode(data, _Form, limit=_LIMIT)
+        return cls.of(decode(data, ManifestForm, limit=_LIMIT))
+
+    @classmethod
+    def of(cls, form: ManifestForm) -> Manifest:
+        """Parse the fields of format 1. Raises MlforgeError where they cannot be a version's."""
         _check_numbers(form)
         columns = tuple(Column(parse_name(c.name), DataType.parse(c.type)) for c in form.columns)
         return cls(
@@ -211,7 +215,7 @@ def _duration(text: str | None) -> Duration | None:
     return None if text is None else Duration.parse(text)
 
 
-def _schema(form: _Form, columns: tuple[Column, ...]) -> Schema:
+def _schema(form: ManifestForm, columns: tuple[Column, ...]) -> Schema:
     names = {column.name for column in columns}
     order = [*form.keys, *([form.timestamp] if form.timestamp else [])]
     is_each_once = len(names) == len(columns) and len(set(order)) == len(order)
@@ -220,14 +224,14 @@ def _schema(form: _Form, columns: tuple[Column, ...]) -> Schema:
     return Schema(tuple(form.keys), form.timestamp, columns)
 
 
-def _surrogates(form: _Form) -> tuple[Surrogate, ...]:
+def _surrogates(form: ManifestForm) -> tuple[Surrogate, ...]:
     made = tuple(Surrogate(s.key, tuple(map(parse_name, s.columns))) for s in form.surrogates)
     if any(surrogate.key not in form.keys or not surrogate.columns for surrogate in made):
         raise Corrupt("surrogates and keys do not fit together")
     return made
 
 
-def _check_numbers(form: _Form) -> None:
+def _check_numbers(form: ManifestForm) -> None:
     rows, sizes = [part.rows for part in form.parts], [part.bytes for part in form.parts]
     if not rows or min([form.excluded, *rows, *sizes]) < 0 or sum(rows) != form.rows:
         raise Corrupt("rows, excluded and the rows and bytes of parts do not fit together")
@@ -237,14 +241,6 @@ def _check_numbers(form: _Form) -> None:
 
 def _restore_hint(where: str) -> str:
     return f"git checkout HEAD -- :/{where}"
-
-
-def _first_difference(expected: bytes, found: bytes) -> str:
-    pairs = zip(expected.split(b"\n"), found.split(b"\n"), strict=False)
-    for number, (ours, theirs) in enumerate(pairs, 1):
-        if ours != theirs:
-            return f"line {number} is {theirs[:80]!r}, not {ours[:80]!r}"
-    return "its length differs"
 
 
 # What JSON must look like before it is read any further.
@@ -287,7 +283,9 @@ class _Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class ManifestForm:
+    """A manifest's fields, each of the right JSON type."""
+
     name: str
     version: str
     previous: str | None

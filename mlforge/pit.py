@@ -1,4 +1,4 @@
-"""Point in time: the rule by which a spine row sees a feature's row."""
+"""Point in time: the rules by which a spine row sees a feature's row."""
 
 from __future__ import annotations
 
@@ -23,3 +23,18 @@ class PitRule:
     interval: Duration | None = None
     horizon: int | None = None
     timezone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How to join a spine. `timestamp` None: the spine has no time, so only static features fit.
+
+    `timezone`: whose local times naive times of the spine were said to be; None: nothing was said.
+    `is_earliest`: of those that come twice or never, the earliest instant is taken.
+    """
+
+    timestamp: str | None
+    exact_matches: bool = True
+    full_names: bool = False
+    timezone: str | None = None
+    is_earliest: bool = False

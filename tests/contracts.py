@@ -23,9 +23,11 @@ from mlforge.flows.overview import FeatureOverview, VersionsOverview
 from mlforge.flows.plan import PlannedFeature
 from mlforge.flows.problems import Problem
 from mlforge.flows.report import BuildOutcome, BuildReport
+from mlforge.flows.reproduce import Difference
 from mlforge.flows.retire import Retired
 from mlforge.flows.rollback import RolledBack
 from mlforge.flows.validate import Validated
+from mlforge.lock import LockedFeature
 from mlforge.manifest import Manifest
 from mlforge.profile import ColumnProfile, Profile
 from mlforge.provenance import FeatureMatch, Pin, Provenance
@@ -55,6 +57,7 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
     "log": {"versions[]": (LogEntry, Manifest)},
     "manifest": {"features[]": (Manifest, Schema, Touched)},
     "plan": {"features[]": (PlannedFeature,)},
+    "reproduce": {"features[]": (LockedFeature,), "differences[]": (Difference,)},
     "retire": {"": (Retired,)},
     "rollback": {"": (RolledBack,)},
     "show": {
@@ -87,6 +90,7 @@ NULLABLE: dict[str, set[str]] = {
         name: {"broken[].cause", "broken[].hint"}
         for name in ("list", "list.entities", "list.sources", "list.tags")
     },
+    "reproduce": {"found", "output"},
     "verify": {"problems[].cause", "problems[].hint"},
 }
 # What is left out where it does not apply, instead of being null.

@@ -181,6 +181,24 @@ class Definitions:
             raise BuildFailed(_failures(report), report=report)
         return report
 
+    def remake(self, manifest: Manifest, engine: str | None) -> None:
+        """Make a version's rows again, whether or not any tree has it. Raises RowsNotMadeAgain."""
+        chosen = self.registry.select([manifest.name], None)
+        flow = load_module("mlforge.flows.build", None)
+        report: BuildReport = flow.build(
+            self._workspace(),
+            chosen,
+            lambda feature: self._load(feature, engine),
+            flow.BuildOptions(flow.Choices(), remade={manifest.name: manifest}),
+            project_root=self._root,
+            now=datetime.now(UTC).astimezone(),
+            clock=time.perf_counter,
+            on_event=noting(None),
+        )
+        note_build(report)
+        if (error := report[manifest.name].error) is not None:
+            raise error
+
     def plan(
         self,
         features: Sequence[str] | None = None,

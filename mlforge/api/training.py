@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,15 @@ from mlforge.api.journal import note_training, noting
 from mlforge.api.store import LocalStore
 from mlforge.arrow import ArrowFrame
 from mlforge.engines import frames
-from mlforge.errors import InvalidSpine, InvalidUsage, StorageFailed
+from mlforge.errors import InvalidSpine, InvalidUsage
+from mlforge.flows.lock import lock_of
 from mlforge.flows.resolve import Reference
-from mlforge.flows.train import Rule, TrainEvent, Wanted, train
-from mlforge.objects.files import storage_errors, sync_file, temporary_name
+from mlforge.flows.save import check_output, save
+from mlforge.flows.train import Trained, TrainEvent, Wanted, train
+from mlforge.flows.workspace import Workspace
+from mlforge.lock import Lock
+from mlforge.pit import Rule
+from mlforge.plugins import load_module
 from mlforge.provenance import Provenance
 from mlforge.zones import check_zone
 
@@ -42,6 +46,16 @@ class FeatureSpec:
 FeatureLike: TypeAlias = str | tuple[str, str] | FeatureSpec
 
 
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """What was joined, whatever is done to the frame afterwards."""
+
+    frame: pl.DataFrame
+    lock: Lock
+    workspace: Workspace
+    spine_file: Path | None
+
+
 class TrainingSet(pl.DataFrame):
     """A polars DataFrame: the spine's rows, in its order, with the features' columns.
 
@@ -51,6 +65,36 @@ class TrainingSet(pl.DataFrame):
 
     provenance: Provenance
     notes: tuple[str, ...]
+    _joined: _Joined
+
+    def lock(self) -> Lock:
+        """What makes it again, by content, whatever becomes of the repository.
+
+        Raises InvalidUsage for what was derived from a training set.
+        """
+        return self._join().lock
+
+    def save(self, path: str | Path, *, keep: bool = False) -> Path:
+        """Write what was joined to a Parquet or CSV file, then `NAME.lock.json` beside it.
+
+        Answers where the lock is. `keep`: the objects it is made from stay in this repository,
+        though no commit may name them any more. Raises InvalidUsage, StorageFailed.
+        """
+        joined, output = self._join(), Path(path)
+        check_output(output, joined.spine_file)
+        lock = joined.lock.written_to(output.name)
+        place = save(joined.frame, lock, output)
+        if keep:
+            load_module("mlforge.flows.keep", None).keep(joined.workspace, lock)
+        return place
+
+    def _join(self) -> _Joined:
+        if not hasattr(self, "_joined"):
+            raise InvalidUsage(
+                "this was derived from a training set: it is no longer what was joined",
+                hint="call it on what get_training_data returned",
+            )
+        return self._joined
 
     def __repr__(self) -> str:
         return "\n".join([super().__repr__(), *(repr(origin) for origin in self._origin())])
@@ -103,7 +147,7 @@ def get_training_data(
         raise InvalidUsage("features= is a list with at least one feature", hint='["NAME"]')
     if not isinstance(store, LocalStore):
         raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
-    workspace = store.workspace()
+    workspace, file = store.workspace(), file_of(spine)
     trained = train(
         workspace,
         read_spine(spine),
@@ -112,11 +156,24 @@ def get_training_data(
         at=workspace.history.resolve(at) if at else None,
         on_event=noting(on_event),
     )
+    training = training_set(workspace, trained, file)
+    note_training(training)
+    return training
+
+
+def training_set(workspace: Workspace, trained: Trained, spine_file: Path | None) -> TrainingSet:
+    """What a flow has joined, as users get it."""
     training = TrainingSet(trained.frame)
     training.provenance = trained.provenance
     training.notes = trained.notes
-    note_training(training)
+    lock = lock_of(trained, spine_file)
+    training._joined = _Joined(trained.frame, lock, workspace, spine_file)
     return training
+
+
+def file_of(spine: Spine) -> Path | None:
+    """The file that a spine is read from, if it is one."""
+    return Path(spine) if isinstance(spine, str | Path) else None
 
 
 def _check_zone(timezone: str | None, ambiguous: str) -> None:
@@ -188,40 +245,3 @@ def _read_file(path: Path) -> pl.DataFrame:
         raise InvalidSpine(f"the spine {path} is not there") from error
     except (pl.exceptions.PolarsError, OSError) as error:
         raise InvalidSpine(f"the spine {path} cannot be read", cause=str(error)) from error
-
-
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
-    ".parquet": lambda frame, path: frame.write_parquet(path),
-    ".csv": lambda frame, path: frame.write_csv(path),
-}
-
-
-def check_output(path: Path, spine: Path) -> None:
-    """Refuse a file that cannot be written, or must not, before anything is computed."""
-    if path.exists() and spine.exists() and path.samefile(spine):
-        raise InvalidUsage(f"the output {path} is the spine itself", hint="-o train.parquet")
-    if path.suffix.lower() not in _WRITERS:
-        raise InvalidUsage(
-            f"the output {path} is neither .parquet nor .csv", hint="-o train.parquet"
-        )
-    if not path.absolute().parent.is_dir():
-        raise InvalidUsage(
-            f"the folder of {path} is not there", hint=f"mkdir -p {shlex.quote(str(path.parent))}"
-        )
-
-
-def write_training_set(training: pl.DataFrame, path: Path) -> None:
-    """Write all of it or nothing. Raises StorageFailed."""
-    with storage_errors(path):
-        temporary = temporary_name(path)
-        try:
-            _WRITERS[path.suffix.lower()](training, temporary)
-            sync_file(temporary)
-            temporary.replace(path)
-        except pl.exceptions.ComputeError as error:
-            # Polars tells a full disk by this type, too.
-            if "os error" in str(error):
-                raise StorageFailed(f"cannot write {path}", cause=str(error)) from error
-            raise InvalidUsage(f"{path} cannot hold these columns", cause=str(error)) from error
-        finally:
-            temporary.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from mlforge.cli import (
     log,
     manifest,
     plan,
+    reproduce,
     retire,
     rollback,
     show,
@@ -56,7 +57,7 @@ for _panel, _commands in {
     "Build": (plan.plan, build.build, validate.validate),
     "Look": (log.log, diff.diff, show.show, list_.list_, versions.versions),
     "Choose": (checkout.checkout, rollback.rollback, retire.retire),
-    "Use": (train.train,),
+    "Use": (train.train, reproduce.reproduce),
     "Check": (verify.verify, manifest.manifest, explain.explain),
 }.items():
     for _command in _commands:

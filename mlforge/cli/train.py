@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +46,9 @@ def train(
     full_names: Annotated[
         bool, typer.Option("--full-names", help="Name columns FEATURE__COLUMN")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the objects that the lock names in this repository")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Join, and write nothing")] = False,
     json: AnswerOption = False,
 ) -> None:
@@ -59,6 +63,7 @@ def train(
     store = project().store()
     api = load_module("mlforge.api.training", None)
     api.check_output(output, spine)
+    place: Path | None = None
     with screen.progress() as progress:
         training = api.get_training_data(
             spine,
@@ -73,7 +78,7 @@ def train(
         )
         if not dry_run:
             progress.say(f"writing {output}", 1, 1)
-            api.write_training_set(training, output)
+            place = training.save(output, keep=keep)
     provenance: Provenance = training.provenance
     if json:
         record = {**provenance.to_dict(), "output": str(output)}
@@ -82,6 +87,16 @@ def train(
         _tell(screen, provenance, None if dry_run else output, time.perf_counter() - started)
     for note in training.notes:
         screen.message(note)
+    if place is not None:
+        screen.next(_again(place, spine))
+
+
+def _again(lock: Path, spine: Path) -> str:
+    """How to make it again; the spine is looked for beside the lock."""
+    words = ["mlforge", "reproduce", str(lock)]
+    if lock.absolute().parent != spine.absolute().parent:
+        words += ["--spine", str(spine)]
+    return shlex.join(words)
 
 
 def _tell(screen: Screen, provenance: Provenance, output: Path | None, elapsed: float) -> None:

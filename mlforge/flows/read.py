@@ -14,6 +14,7 @@ from mlforge.flows.committed import refuse_edited
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
+from mlforge.ids import ObjectId
 from mlforge.manifest import Manifest
 from mlforge.objects.parquet import read_frame, verified_bytes
 from mlforge.schema import Column
@@ -28,8 +29,20 @@ def read_rows(
     """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
+    return read_objects(workspace, manifest, objects_of(workspace, manifest), columns)
+
+
+def read_objects(
+    workspace: Workspace,
+    manifest: Manifest,
+    oids: Sequence[ObjectId],
+    columns: Sequence[str] | None,
+) -> pl.DataFrame:
+    """The rows of objects that hold a version, verified.
+
+    Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
+    """
     label = f"{manifest.name}@{manifest.version}"
-    oids = objects_of(workspace, manifest)
     try:
         frame = read_frame(workspace.objects, oids, columns, label)
     except ObjectNotFound as error:

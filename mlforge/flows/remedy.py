@@ -69,6 +69,17 @@ class Remedies:
         command = build if is_edited else f"mlforge log {manifest.name}"
         return Remedy(command, _never(manifest, uncommitted))
 
+    def forgotten(self, manifest: Manifest, commit: CommitId | None) -> Remedy | None:
+        """The same of a version that no ref holds any more, where git still has its commit."""
+        tip = self._head.commit
+        if commit is None or tip is None or _made_in(self._workspace, manifest) is not None:
+            return None
+        with suppress(MlforgeError):
+            if manifest.version in versions(self._workspace, manifest.name, commit):
+                build = f"mlforge build -f {manifest.name}@{manifest.version}"
+                return Remedy(self._switch(manifest, build, commit, tip, is_tried=True))
+        return None
+
     def _switch(
         self, manifest: Manifest, build: str, place: CommitId, tip: CommitId, is_tried: bool
     ) -> str:

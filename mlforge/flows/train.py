@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import pyarrow as pa
 
 from mlforge.arrow import canonical_table, columns_of
-from mlforge.content import hash_content
+from mlforge.content import Content, hash_content
 from mlforge.engines.join import (
     Matches,
     cast_keys,
@@ -30,15 +31,15 @@ from mlforge.errors import (
     did_you_mean,
 )
 from mlforge.flows.alternates import objects_of
-from mlforge.flows.committed import is_committed
-from mlforge.flows.read import read_rows
+from mlforge.flows.committed import is_committed, refuse_edited
+from mlforge.flows.read import read_objects
 from mlforge.flows.resolve import Reference, Resolved, head_version, resolve
 from mlforge.flows.workspace import Workspace
-from mlforge.ids import CommitId, ContentHash
+from mlforge.ids import CommitId
 from mlforge.manifest import Manifest
-from mlforge.pit import PitRule
+from mlforge.pit import PitRule, Rule
 from mlforge.provenance import FeatureMatch, Pin, Provenance
-from mlforge.schema import Schema
+from mlforge.schema import Column, Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +48,6 @@ class Wanted:
 
     reference: Reference
     columns: tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """How to join. `timestamp` None: the spine has no time, so only static features fit.
-
-    `timezone`: whose local times naive times of the spine were said to be; None: nothing was said.
-    `is_earliest`: of those that come twice or never, the earliest instant is taken.
-    """
-
-    timestamp: str | None
-    exact_matches: bool = True
-    full_names: bool = False
-    timezone: str | None = None
-    is_earliest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +63,16 @@ class TrainEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
-    """The spine's rows in the spine's order with the features' columns, and where they are from."""
+class Selected:
+    """A version by content, its columns to read and what they are called in the output.
 
-    frame: pl.DataFrame
-    provenance: Provenance
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Selected:
-    """A resolved feature, its columns to read and what they are called in the output."""
+    `is_elsewhere`: head here was asked for, and HEAD's commit has another.
+    """
 
     resolved: Resolved
-    names: dict[str, str]
+    pin: Pin
+    names: Mapping[str, str]
+    is_elsewhere: bool = False
 
     @property
     def manifest(self) -> Manifest:
@@ -99,6 +81,26 @@ class _Selected:
     @property
     def label(self) -> str:
         return f"{self.manifest.name}@{self.manifest.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """The spine's rows in the spine's order with the features' columns, and where they are from.
+
+    `content`: of `frame`, but for columns of the spine whose types are not canonical.
+    """
+
+    frame: pl.DataFrame
+    provenance: Provenance
+    content: Content
+    rule: Rule
+    spine_columns: tuple[str, ...]
+    chosen: tuple[Selected, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the references needed."""
+        return tuple(s.resolved.note for s in self.chosen if s.resolved.note is not None)
 
 
 def train(
@@ -114,30 +116,53 @@ def train(
 
     Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
     """
-    chosen = [_select(workspace, want, at, rule.full_names) for want in wanted]
+    tip = workspace.history.head().commit
+    chosen = [_select(workspace, want, at, tip, rule.full_names) for want in wanted]
+    return join(workspace, spine, chosen, rule, commit=at or tip, on_event=on_event)
+
+
+def join(
+    workspace: Workspace,
+    spine: pl.DataFrame,
+    chosen: Sequence[Selected],
+    rule: Rule,
+    *,
+    commit: CommitId | None,
+    on_event: Callable[[TrainEvent], None],
+) -> Trained:
+    """Join exact versions to a spine; `commit` is where they are from.
+
+    Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
+    """
     _refuse_collisions(spine, chosen)
     instants = _instants(spine, rule, chosen)
-    tip, output, matches = workspace.history.head().commit, spine, list[FeatureMatch]()
+    output, matches = spine, list[FeatureMatch]()
     for number, selected in enumerate(chosen, 1):
         on_event(TrainEvent(selected.label, number, len(chosen)))
         columns, match = _join(workspace, spine, instants, selected, rule)
         output = output.hstack(columns.get_columns())
-        matches.append(_summary(_pin(workspace, selected.resolved, tip), selected, match))
+        matches.append(_summary(selected, match))
+    content = frame_content(output)
     provenance = Provenance(
-        commit=at or tip,
-        is_dirty=any(match.pin.commit is None for match in matches)
-        or any(_is_elsewhere(workspace, *pair, tip) for pair in zip(wanted, chosen, strict=True)),
+        commit=commit,
+        is_dirty=any(s.pin.commit is None or s.is_elsewhere for s in chosen),
         exact_matches=rule.exact_matches,
         rows=output.height,
         features=tuple(matches),
-        content_hash=frame_hash(output),
+        content_hash=content.hash,
     )
-    notes = tuple(s.resolved.note for s in chosen if s.resolved.note is not None)
-    return Trained(output, provenance, notes)
+    return Trained(output, provenance, content, rule, tuple(spine.columns), tuple(chosen))
 
 
-def _select(workspace: Workspace, want: Wanted, at: CommitId | None, full_names: bool) -> _Selected:
+def _select(
+    workspace: Workspace,
+    want: Wanted,
+    at: CommitId | None,
+    tip: CommitId | None,
+    full_names: bool,
+) -> Selected:
     resolved = resolve(workspace, want.reference, at)
+    refuse_edited(workspace, resolved)
     manifest = resolved.manifest
     known = [column.name for column in manifest.schema.values]
     columns = known if want.columns is None else list(want.columns)
@@ -148,16 +173,18 @@ def _select(workspace: Workspace, want: Wanted, at: CommitId | None, full_names:
                 hint=did_you_mean(column, known),
             )
     prefix = f"{manifest.name}__"
-    return _Selected(
+    return Selected(
         resolved,
+        _pin(workspace, resolved, tip),
         {
             column: prefix + column if full_names and not column.startswith(prefix) else column
             for column in columns
         },
+        _is_elsewhere(workspace, want, resolved, tip),
     )
 
 
-def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None:
+def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[Selected]) -> None:
     owners: dict[str, list[str]] = {name: ["the spine"] for name in spine.columns}
     for selected in chosen:
         for name in selected.names.values():
@@ -172,7 +199,7 @@ def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None
         )
 
 
-def _way_out(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> str:
+def _way_out(spine: pl.DataFrame, chosen: Sequence[Selected]) -> str:
     names = Counter(selected.manifest.name for selected in chosen)
     if max(names.values()) > 1:
         return "ask for one version of a feature at a time"
@@ -181,7 +208,7 @@ def _way_out(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> str:
     return "full_names=True (--full-names) calls them FEATURE__COLUMN"
 
 
-def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[_Selected]) -> pl.Series | None:
+def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[Selected]) -> pl.Series | None:
     if rule.timestamp is not None:
         zone = None if rule.timezone == "UTC" else rule.timezone
         instants = spine_instants(spine, rule.timestamp, zone, is_earliest=rule.is_earliest)
@@ -207,7 +234,7 @@ def _time_choice(times: Sequence[str]) -> str:
     return f"timestamp=... (--timestamp), one of {', '.join(times)}"
 
 
-def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[_Selected]) -> None:
+def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[Selected]) -> None:
     """Raise NaiveTimes where a spine without a zone meets a feature with one."""
     is_naive = getattr(dtype, "time_zone", None) is None and dtype != pl.Null
     schemas = {selected.label: selected.manifest.schema for selected in chosen}
@@ -233,11 +260,12 @@ def _join(
     workspace: Workspace,
     spine: pl.DataFrame,
     instants: pl.Series | None,
-    selected: _Selected,
+    selected: Selected,
     rule: Rule,
 ) -> tuple[pl.DataFrame, Matches]:
     manifest = selected.manifest
-    table = read_rows(workspace, selected.resolved, [*manifest.schema.order, *selected.names])
+    needed = [*manifest.schema.order, *selected.names]
+    table = read_objects(workspace, manifest, selected.pin.objects, needed)
     left = cast_keys(
         _keyed(spine, manifest), {key: table[key].dtype for key in manifest.schema.keys}
     )
@@ -290,23 +318,23 @@ def _pin(workspace: Workspace, resolved: Resolved, tip: CommitId | None) -> Pin:
 
 
 def _is_elsewhere(
-    workspace: Workspace, want: Wanted, selected: _Selected, tip: CommitId | None
+    workspace: Workspace, want: Wanted, resolved: Resolved, tip: CommitId | None
 ) -> bool:
     """Whether head here was asked for and HEAD's commit has another: a PIN is not committed."""
-    if tip is None or want.reference.selector is not None or selected.resolved.commit is not None:
+    if tip is None or want.reference.selector is not None or resolved.commit is not None:
         return False
-    manifest = selected.manifest
+    manifest = resolved.manifest
     try:
         return head_version(workspace, manifest.name, tip) != manifest.version
     except PinInvalid:
         return True
 
 
-def _summary(pin: Pin, selected: _Selected, matches: Matches) -> FeatureMatch:
+def _summary(selected: Selected, matches: Matches) -> FeatureMatch:
     ages = pl.Series(matches.ages).filter(pl.Series(matches.rows) >= 0)
     is_timed = selected.manifest.schema.timestamp is not None and len(ages) > 0
     return FeatureMatch(
-        pin=pin,
+        pin=selected.pin,
         columns=tuple(selected.names.values()),
         matched=len(ages),
         median_age=int(ages.quantile(0.5, "lower") or 0) if is_timed else None,
@@ -317,8 +345,18 @@ def _summary(pin: Pin, selected: _Selected, matches: Matches) -> FeatureMatch:
     )
 
 
-def frame_hash(frame: pl.DataFrame) -> ContentHash:
-    """The content hash of a frame in its own row order, over the columns of canonical types."""
+def frame_content(frame: pl.DataFrame) -> Content:
+    """The content of a frame in its own row order, over the columns of canonical types."""
+    canonical = _canonical(frame)
+    return hash_content(canonical, Schema((), None, columns_of(canonical.schema)))
+
+
+def canonical_columns(frame: pl.DataFrame) -> tuple[Column, ...]:
+    """A frame's columns of canonical types, in its order."""
+    return columns_of(_canonical(frame.clear()).schema)
+
+
+def _canonical(frame: pl.DataFrame) -> pa.Table:
     kept, table = [], frame.rechunk().to_arrow()
     for name in table.column_names:
         try:
@@ -326,5 +364,4 @@ def frame_hash(frame: pl.DataFrame) -> ContentHash:
         except UnsupportedType:
             continue
         kept.append(name)
-    canonical = canonical_table(table.select(kept))
-    return hash_content(canonical, Schema((), None, columns_of(canonical.schema))).hash
+    return canonical_table(table.select(kept))

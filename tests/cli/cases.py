@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+from mlforge.ids import ColumnDigest, ContentHash
+from mlforge.lock import Lock
 from tests.git_cli import Git
 from tests.shop import START, Shop, make_shop
 
@@ -257,6 +260,65 @@ def hollow(shop: Shop) -> None:
     built(shop)
 
 
+def trained(shop: Shop) -> None:
+    """A training set beside its spine, and later versions."""
+    built(shop)
+    shutil.copy(shop.root / "data/spine.parquet", shop.root / "spine.parquet")
+    shop.mlforge("train", "spine.parquet", *TRAIN[2:], "user_spend,user_profile")
+    shop.spend(1, 2, 3)
+    shop.mlforge("build")
+
+
+def trained_elsewhere(shop: Shop) -> None:
+    """The spine is not beside the lock."""
+    trained(shop)
+    (shop.root / "spine.parquet").unlink()
+
+
+def trained_and_emptied(shop: Shop) -> None:
+    """The rows are gone; the data is what it was."""
+    built(shop)
+    shutil.copy(shop.root / "data/spine.parquet", shop.root / "spine.parquet")
+    shop.mlforge("train", "spine.parquet", *TRAIN[2:], "user_spend,user_profile")
+    shutil.rmtree(shop.root / ".git/mlforge")
+
+
+def asked_otherwise(shop: Shop) -> None:
+    """The spine has other rows than it had."""
+    trained(shop)
+    path = shop.root / "spine.parquet"
+    pl.read_parquet(path).with_columns(more=1).head(3).write_parquet(path)
+
+
+def came_otherwise(shop: Shop) -> None:
+    """The lock is of a time when a column came out otherwise."""
+    trained(shop)
+    path = shop.root / "out.lock.json"
+    lock = Lock.decode(path.read_bytes(), "out.lock.json")
+    (feature, *rest) = lock.features
+    column = replace(feature.columns[0], digest=ColumnDigest.of(b"other"))
+    features = (replace(feature, columns=(column, *feature.columns[1:])), *rest)
+    other = replace(lock, features=features, content_hash=ContentHash.of(b"other"), commit=None)
+    path.write_bytes(replace(other, semantics=0, versions={"duckdb": "0.1.0"}).encode())
+
+
+def lock_edited(shop: Shop) -> None:
+    trained(shop)
+    path = shop.root / "out.lock.json"
+    path.write_text(path.read_text().replace('"rows":4', '"rows":5'))
+
+
+def lock_of_the_future(shop: Shop) -> None:
+    trained(shop)
+    path = shop.root / "out.lock.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+
+
+def lock_lost(shop: Shop) -> None:
+    trained(shop)
+    (shop.root / "out.lock.json").unlink()
+
+
 def unplaced(shop: Shop) -> None:
     """A version here, and no commit at all."""
     built(shop)
@@ -271,6 +333,7 @@ def unmarked(shop: Shop) -> None:
 
 
 TRAIN = ("train", "data/spine.parquet", "--timestamp", "when", "-o", "out.parquet", "-f")
+REPRODUCE = ("reproduce", "out.lock.json")
 State = Callable[[Shop], None]
 CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "build-first": (fresh, ("build",)),
@@ -509,6 +572,25 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "manifest-renamed-json": (renamed, ("manifest", "--json")),
     "list-future-json": (unmarked, ("list", "--json")),
     "verify-future-json": (unmarked, ("verify", "--json")),
+    "train-keep": (refreshed, (*TRAIN, "user_spend", "--keep")),
+    "reproduce": (trained, REPRODUCE),
+    "reproduce-json": (trained, (*REPRODUCE, "--json")),
+    "reproduce-output": (trained, (*REPRODUCE, "-o", "again.csv")),
+    "reproduce-output-json": (trained, (*REPRODUCE, "-o", "again.csv", "--json")),
+    "reproduce-dry-run": (trained, (*REPRODUCE, "-o", "again.csv", "--dry-run")),
+    "reproduce-rows": (trained_and_emptied, REPRODUCE),
+    "reproduce-rows-json": (trained_and_emptied, (*REPRODUCE, "--json")),
+    "reproduce-rows-dry-run": (trained_and_emptied, (*REPRODUCE, "--dry-run")),
+    "reproduce-no-spine": (trained_elsewhere, REPRODUCE),
+    "reproduce-spine": (trained_elsewhere, (*REPRODUCE, "--spine", "data/spine.parquet")),
+    "reproduce-other-spine": (asked_otherwise, REPRODUCE),
+    "reproduce-other-spine-json": (asked_otherwise, (*REPRODUCE, "--json")),
+    "reproduce-other-output": (came_otherwise, REPRODUCE),
+    "reproduce-other-output-json": (came_otherwise, (*REPRODUCE, "--json")),
+    "reproduce-edited": (lock_edited, REPRODUCE),
+    "reproduce-future": (lock_of_the_future, REPRODUCE),
+    "reproduce-lost": (lock_lost, REPRODUCE),
+    "reproduce-engine": (trained, (*REPRODUCE, "--engine", "spark")),
     "train-no-commit-json": (unplaced, (*TRAIN, "user_profile", "--json")),
 }
 _TEMPLATES: dict[State, Path] = {}

@@ -43,6 +43,7 @@ WRITING: dict[str, tuple[str, ...]] = {
     "manifest": ("--regenerate",),
     "train": ("spine.csv", "-f", "user_profile", "-o", "out.csv"),
     "init": ("new",),
+    "reproduce": ("kept.lock.json", "-o", "out.csv"),
 }
 
 
@@ -155,6 +156,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "retire": ("retire", "user_spend", "--yes"),
     "draft": ("build", "--no-commit"),
     "plan": ("plan",),
+    "train": ("train", "spine.csv", "-f", "user_profile", "-o", "out.csv"),
+    "train elsewhere": ("train", "spine.csv", "-f", "user_profile", "-o", "data/out.csv"),
 }
 
 
@@ -163,6 +166,7 @@ def test_the_next_command_that_is_printed_runs(
     built: Shop, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built.spend(9, 8)
+    (built.root / "spine.csv").write_text("user_id\na\n")
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     done = built.run(*NEXT[case])
@@ -216,6 +220,7 @@ def test_a_bug_shows_its_traceback_without_secrets(
 @pytest.mark.parametrize("command", WRITING)
 def test_every_writing_command_has_a_dry_run_that_writes_nothing(built: Shop, command: str) -> None:
     (built.root / "spine.csv").write_text("user_id\na\n")
+    built.mlforge("train", "spine.csv", "-f", "user_profile", "-o", "kept.csv")
     built.spend(7, 7)
     before = snapshot(built)
     done = built.run(command, *WRITING[command], "--dry-run")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from mlforge.history.lease import Lease
+from mlforge.lock import Lock
 from mlforge.manifest import Manifest
 from mlforge.profile import Profile
 from tests.docs.pages import ROOT, blocks, table
@@ -17,6 +18,8 @@ PAGE = ROOT / "docs/formats.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLE = blocks(TEXT, "json")[0].encode()
 FIELDS = table(PAGE, "Manifest")
+# Fields of a lock that are objects of named fields.
+OBJECTS = ("spine", "rule", "output")
 
 
 def test_the_example_is_a_manifest_byte_for_byte() -> None:
@@ -41,6 +44,16 @@ def test_every_field_of_a_profile_is_described_and_no_other() -> None:
     assert set(told) == set(profile.to_dict())
     columns = json.loads(example)["columns"]
     assert set(columns[0]) == set(re.findall(r"`(\w+)`", told["columns"])) - {"columns"}
+
+
+def test_the_example_is_a_lock_and_every_field_of_it_is_described() -> None:
+    example = blocks(TEXT, "json")[2].encode()
+    record = json.loads(Lock.decode(example, "docs/formats.md").encode())
+    told = table(PAGE, "Lock")
+    assert set(told) == set(record)
+    inner = {"features": record["features"][0], **{n: record[n] for n in OBJECTS}}
+    for name, fields_of in inner.items():
+        assert set(fields_of) <= set(re.findall(r"`(\w+)`", told[name])), name
 
 
 def test_every_field_of_a_lease_is_described() -> None:

@@ -19,9 +19,10 @@ DRAFTS = ("feature_store/user_spend/1.1.0/", "feature_store/user_profile/1.0.1/"
 PIN = "feature_store/user_spend/PIN"
 TRAIN = ("train", "spine.parquet", "-f", "user_spend,user_profile", "--timestamp", "when")
 TRAIN += ("-o", "out.parquet")
+KEPT = ("reproduce", "kept.lock.json", "--spine", "spine.parquet", "-o", "out.parquet")
 ROLLBACK = ("rollback", "--yes", "user_spend")
 # What a refusal here leaves is for the next command: the error came while undoing or unlocking.
-UNLOCKING = (".lock", "leases/", ".git/index", "refs/heads/main")
+UNLOCKING = (".lock", "leases/commit", "leases/worktree", ".git/index", "refs/heads/main")
 # Half a file of a killed process: nothing reads it. In the store git ignores it.
 TEMPORARY = re.compile(r"(^|[ /])\.tmp-[0-9a-f]{12}-[^/]*$")
 
@@ -54,7 +55,8 @@ COMMANDS = {
     "rollback that changes PIN": Command((*ROLLBACK, "1.0.0"), 0.05, "1.0.1"),
     "rollback that removes PIN": Command((*ROLLBACK, "1.0.2"), 0.1, "1.0.1"),
     "retire": Command(("retire", "user_spend", "--yes"), 0.1, done=3),
-    "train": Command(TRAIN, 0.1),
+    "train": Command((*TRAIN, "--keep"), 0.1),
+    "reproduce": Command(KEPT, 0.1),
     "manifest": Command(("manifest", "--regenerate"), 0.05),
 }
 
@@ -70,9 +72,10 @@ def begin(shop: Shop, pin: str | None) -> Shop:
     (shop.root / "data/users.csv").write_text("user_id,country\na,DE\nb,IT\n")
     spine = {"user_id": ["a", "b"], "when": [START + timedelta(days=d) for d in (3, 9)]}
     pl.DataFrame(spine).write_parquet(shop.root / "data/spine.parquet")
-    shop.git.write(".gitignore", "/data/\n__pycache__/\n/out.parquet\n/spine.parquet\n")
+    shop.git.write(".gitignore", "/data/\n__pycache__/\n/out.*\n/kept.*\n/spine.parquet\n")
     (shop.root / "spine.parquet").symlink_to("data/spine.parquet")
     shop.git("commit", "-qam", "ignore")
+    shop.mlforge(*TRAIN[:-1], "kept.parquet")
     shop.git.write("staged.txt", "staged\n")
     shop.git("add", "staged.txt")
     shop.git.write("mlforge.toml", '[project]\nname = "corner-shop"\n')
@@ -121,14 +124,17 @@ def _status(shop: Shop) -> list[str]:
 
 
 def made(shop: Shop) -> dict[str, str]:
-    """All bytes that a command is for, by path: versions, heads, views, objects, the output."""
+    """All bytes that a command is for, by path: versions, heads, views, objects, output, locks."""
     kept = [*shop.store.rglob("*"), *(shop.root / ".git/mlforge/objects").rglob("*.parquet")]
-    kept += [shop.root / "out.parquet"]
+    kept += [shop.root / "out.parquet", shop.root / "out.lock.json"]
     found = {
         path.relative_to(shop.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in kept
         if path.is_file() and not TEMPORARY.search(path.name)
     }
+    lock = shop.root / "out.lock.json"
+    locks = (shop.root / ".git/mlforge/leases/kept").glob("*")
+    found["is kept"] = str(lock.exists() and lock.read_bytes() in [p.read_bytes() for p in locks])
     return {**found, "tree": shop.git("rev-parse", "HEAD:feature_store")}
 
 

@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-from mlforge.canonical import encode_lines
+from mlforge.canonical import encode, encode_lines
+from mlforge.ids import Digest
 from tests.git_cli import Git
 
 # What makes a text odd wherever a name or a path is expected.
@@ -64,6 +65,27 @@ def manifests(good: bytes, chance: random.Random) -> Iterator[bytes]:
         data = ("{\n" + lines + "\n}\n").encode()
         if json.loads(data) != fields:
             yield data
+
+
+def locks(good: bytes, chance: random.Random) -> Iterator[bytes]:
+    """By hand, then any value anywhere in it; most with the hash that they then need."""
+    yield from (b"", b"{", good[: len(good) // 2], good[:-1], b"\0" * 512, b"null", b"[" * 100_000)
+    yield good + b" " * ((16 << 20) + 1 - len(good))
+    yield good.replace(b'"b3:', b'"b3:../../../../outside/')
+    yield from (good.replace(b'"rows":', b'"rows":' + n) for n in (b"9" * 5_000, b"1e9", b"-"))
+    while True:
+        told = json.loads(good)
+        place: Any = told
+        while True:
+            key = chance.choice(sorted(place) if isinstance(place, dict) else range(len(place)))
+            if not isinstance(place[key], dict | list) or not place[key] or chance.random() < 0.1:
+                break
+            place = place[key]
+        values = (None, True, -1, 2**62, [], {}, {"a": "b"}, *ODD[:-1])
+        place[key] = chance.choice(values)
+        told.pop("hash", None)
+        digest = Digest.of(encode(told) if chance.random() < 0.8 else b"")
+        yield encode_lines({**told, "hash": str(digest)})
 
 
 def settings(chance: random.Random) -> Iterator[bytes]:

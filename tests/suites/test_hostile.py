@@ -18,6 +18,7 @@ from tests.sizes import HOSTILE_FILES, SEED
 from tests.suites.forgeries import (
     commits,
     folders,
+    locks,
     manifests,
     names,
     namesakes,
@@ -53,7 +54,11 @@ def everything(root: Path) -> dict[str, tuple[int, ...]]:
     found = {}
     for path in root.parent.rglob("*"):
         name = path.relative_to(root.parent).as_posix()
-        if not ("__pycache__" in name or "/mlforge/cache" in name or name.endswith("out.csv")):
+        if not (
+            "__pycache__" in name
+            or "/mlforge/cache" in name
+            or name.endswith(("out.csv", "out.lock.json"))
+        ):
             facts = path.lstat()
             is_folder = path.is_dir() and not path.is_symlink()
             when = (0, 0) if is_folder else (facts.st_size, facts.st_mtime_ns)
@@ -269,6 +274,18 @@ def test_a_hostile_spine_is_refused(built: Shop, nursery: Nursery, suite: Suite)
         assert (built.root / "out.csv").exists() == (ended.returncode == 0)
         (built.root / "out.csv").unlink(missing_ok=True)
     hunt.end(suite, len(share(0.1)))
+
+
+def test_a_hostile_lock_is_refused(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    """However well it is forged: it reads nothing that lies outside, and writes nothing."""
+    hunt = Hunt("locks", built, nursery)
+    built.mlforge(*READ)
+    path = built.root / "out.lock.json"
+    good = path.read_bytes()
+    for _, data in zip(share(0.4), locks(good, random.Random(SEED)), strict=False):
+        path.write_bytes(data)
+        hunt.meet(data, "reproduce", "out.lock.json", "--dry-run", exits=(0, 1, 2, 3, 5))
+    hunt.end(suite, len(share(0.4)))
 
 
 def test_a_hostile_commit_leads_nowhere(built: Shop, nursery: Nursery, suite: Suite) -> None:
