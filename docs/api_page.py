@@ -51,6 +51,7 @@ GROUPS = {
         "CheckedOut",
         "RolledBack",
         "Retired",
+        "Tagged",
         "Provenance",
         "FeatureMatch",
         "Pin",

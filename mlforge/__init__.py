@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from mlforge.flows.reproduce import Difference, Reproduced
     from mlforge.flows.retire import Retired
     from mlforge.flows.rollback import RolledBack
+    from mlforge.flows.tag import Tagged
     from mlforge.flows.validate import Validated, ValidationReport
     from mlforge.lock import Lock
     from mlforge.provenance import FeatureMatch, Pin, Provenance
@@ -76,6 +77,7 @@ _HOMES = {
     "mlforge.flows.reproduce": ("Difference", "Reproduced"),
     "mlforge.flows.retire": ("Retired",),
     "mlforge.flows.rollback": ("RolledBack",),
+    "mlforge.flows.tag": ("Tagged",),
     "mlforge.flows.validate": ("Validated", "ValidationReport"),
     "mlforge.lock": ("Lock",),
     "mlforge.provenance": ("FeatureMatch", "Pin", "Provenance"),
@@ -111,6 +113,7 @@ __all__ = [
     "RolledBack",
     "Rolling",
     "Source",
+    "Tagged",
     "TrainingSet",
     "Validated",
     "ValidationReport",

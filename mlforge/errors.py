@@ -548,6 +548,44 @@ class FolderOccupied(Conflict):
     code = "MLF0614"
 
 
+class TagRefused(Conflict):
+    """A head here is not the head of HEAD's commit, so a tag would not pin what is seen here.
+
+    A draft is committed by `mlforge build`, a checkout ended by `mlforge checkout FEATURE` or
+    committed with `git commit`; then tag.
+    """
+
+    code = "MLF0615"
+
+
+class TagExists(Conflict):
+    """git has a tag of this name, or one whose name is in its way.
+
+    Choose another name: what a tag pins does not move. `git tag -n` lists them.
+    """
+
+    code = "MLF0616"
+
+
+class InvalidTag(InvalidInput):
+    """A name that git allows no tag to have.
+
+    Use letters, digits, `-`, `.` and `/`, not starting with `-`. `git help check-ref-format` has
+    the rules.
+    """
+
+    code = "MLF0617"
+
+
+class NothingToTag(NotFound):
+    """HEAD's commit has no feature, so there is nothing that a tag could pin.
+
+    `mlforge build` makes and commits versions.
+    """
+
+    code = "MLF0618"
+
+
 # -- 07 objects -------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from mlforge.flows.profiles import Found
     from mlforge.flows.retire import Retired
     from mlforge.flows.rollback import RolledBack
+    from mlforge.flows.tag import Tagged
     from mlforge.profile import Profile
 
 
@@ -340,6 +341,20 @@ class LocalStore:
         done: Retired = load_module("mlforge.flows.retire", None).retire(
             self.workspace(),
             parse_name(feature, "name of a feature"),
+            is_dry=dry_run,
+            message=message,
+            now=datetime.now(UTC).astimezone(),
+        )
+        return done
+
+    def tag(self, name: str, *, message: str | None = None, dry_run: bool = False) -> Tagged:
+        """Pin the heads of HEAD's commit with an annotated git tag; `at=name` takes them.
+
+        Raises NothingToTag, TagRefused, TagExists, InvalidTag, IdentityMissing.
+        """
+        done: Tagged = load_module("mlforge.flows.tag", None).tag(
+            self.workspace(),
+            name,
             is_dry=dry_run,
             message=message,
             now=datetime.now(UTC).astimezone(),

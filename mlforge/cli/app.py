@@ -26,6 +26,7 @@ from mlforge.cli import (
     retire,
     rollback,
     show,
+    tag,
     train,
     validate,
     verify,
@@ -56,7 +57,7 @@ for _panel, _commands in {
     "Start": (init.init, demo.demo),
     "Build": (plan.plan, build.build, validate.validate),
     "Look": (log.log, diff.diff, show.show, list_.list_, versions.versions),
-    "Choose": (checkout.checkout, rollback.rollback, retire.retire),
+    "Choose": (checkout.checkout, rollback.rollback, retire.retire, tag.tag),
     "Use": (train.train, reproduce.reproduce),
     "Check": (verify.verify, manifest.manifest, explain.explain),
 }.items():

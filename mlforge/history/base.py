@@ -149,6 +149,15 @@ class History(Protocol):
         """
         ...
 
+    def tag(
+        self, name: str, message: str, *, commit: CommitId, now: datetime, is_dry: bool = False
+    ) -> None:
+        """Name a commit for good, as `git tag -a` does; dry: only refuse what would be refused.
+
+        Raises InvalidTag, TagExists, IdentityMissing, RepositoryLocked.
+        """
+        ...
+
     def writing(self, timeout_seconds: float = 60.0) -> AbstractContextManager[None]:
         """One mlforge writer at a time over all work trees; freed by the kernel on kill -9.
 

@@ -74,7 +74,9 @@ def settle(repo: Repo, layout: Layout, lease: Lease) -> bool:
     published = _is_published(repo, layout, git_dir, lease)
     is_lost = False
     if not _is_ours(lock_of(index), lease.index_inode, written):
-        is_lost = published and not _is_ours(index, lease.index_inode, written)
+        # Of a tag nothing is in the index.
+        is_ours = not lease.entries or _is_ours(index, lease.index_inode, written)
+        is_lost = published and not is_ours
     elif published and is_whole(lock_of(index).read_bytes(), repo.object_format):
         replace(index)
     else:

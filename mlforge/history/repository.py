@@ -165,6 +165,12 @@ class GitHistory:
             old = ObjectID(parent.hex.encode()) if parent else None
             return _commit_id(self._writer.commit(change, old, now, on_published))
 
+    def tag(
+        self, name: str, message: str, *, commit: CommitId, now: datetime, is_dry: bool = False
+    ) -> None:
+        with self.writing(), storing(self._layout.git_dir):
+            self._writer.tag(name, message, ObjectID(commit.hex.encode()), now, is_dry=is_dry)
+
     @contextmanager
     def writing(self, timeout_seconds: float = 60.0) -> Iterator[None]:
         with self._writers.held(timeout_seconds) as is_outermost:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from dulwich.config import Config
 from dulwich.objects import Blob, Commit, ObjectID, ShaFile
@@ -34,6 +36,7 @@ from mlforge.history.refs import (
     read_ref,
     share,
 )
+from mlforge.history.tags import annotated, free_ref
 from mlforge.history.tree import edit, load, name_of, store
 
 LOCK_SECONDS = 5.0
@@ -98,6 +101,26 @@ class Writer:
         self._publish(config, entries, new, Move(ref, parent, new, entry), on_published)
         return new
 
+    def tag(
+        self, name: str, message: str, commit: ObjectID, now: datetime, *, is_dry: bool
+    ) -> None:
+        ref = free_ref(self.repo, name)
+        config = config_stack(self.repo, os.environ)
+        tagger = sign("committer", config, os.environ, now)
+        if is_dry:
+            return
+        tag = annotated(name, commit, tagger, message)
+        new = name_of(self.repo, tag)
+        self._store(config, {new: tag})
+        entry = LogEntry(tagger, b"tag: tagging " + commit)
+        with self._leased({}, new, Move(ref, None, new, entry)):
+            path = self._locked_ref(ref)
+            # Under its lock: git may have made it meanwhile.
+            free_ref(self.repo, name)
+            share(config, lock_of(path))
+            log_move(self.repo, config, ref, None, new, entry)
+            replace(path)
+
     def recover(self) -> None:
         """Finish or undo what a killed commit has begun."""
         lease = read_lease(self.layout)
@@ -136,6 +159,19 @@ class Writer:
         on_published: Callable[[], None] = lambda: None,
     ) -> None:
         layout = self.layout
+        with self._leased(entries, commit, move):
+            take(layout.index_draft, layout.index, timeout_seconds=self.lock_seconds)
+            fill(layout.index, amended(self.repo, layout, entries))
+            share(config, lock_of(layout.index))
+            if move:
+                refuse_operations(layout)
+                self._swap(config, move)
+            on_published()
+
+    @contextmanager
+    def _leased(self, entries: Entries, commit: ObjectID, move: Move | None) -> Iterator[None]:
+        """While locks are held, what they are for is written down."""
+        layout = self.layout
         layout.lease.parent.mkdir(parents=True, exist_ok=True)
         try:
             lease = self._lease(entries, commit, move)
@@ -144,13 +180,7 @@ class Writer:
             end(layout)
             raise
         try:
-            take(layout.index_draft, layout.index, timeout_seconds=self.lock_seconds)
-            fill(layout.index, amended(self.repo, layout, entries))
-            share(config, lock_of(layout.index))
-            if move:
-                refuse_operations(layout)
-                self._swap(config, move)
-            on_published()
+            yield
         finally:
             settle(self.repo, layout, lease)
 
@@ -169,14 +199,9 @@ class Writer:
 
     def _swap(self, config: Config, move: Move) -> None:
         """Compare and swap: under the ref's lock, and only if HEAD is still that ref."""
-        path = path_of(self.repo, move.ref)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        take(self.layout.ref_draft, path, timeout_seconds=self.lock_seconds)
+        path = self._locked_ref(move.ref)
         if self._checked_head(move.old) != move.ref:
             raise _head_moved(move.old, move.old)
-        if path.is_dir():
-            # Branches below it were packed or deleted and have left their folder.
-            path.rmdir()
         share(config, lock_of(path))
         for ref in dict.fromkeys((move.ref, HEADREF)):
             log_move(self.repo, config, ref, move.old, move.new, move.entry)
@@ -186,6 +211,16 @@ class Writer:
                 f"{os.fsdecode(move.ref)} was moved away from the new commit {move.new.decode()}",
                 hint="git reflog",
             )
+
+    def _locked_ref(self, ref: Ref) -> Path:
+        """A ref's file, whose lock has the draft's inode. Raises RepositoryLocked."""
+        path = path_of(self.repo, ref)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        take(self.layout.ref_draft, path, timeout_seconds=self.lock_seconds)
+        if path.is_dir():
+            # Refs below it were packed or deleted and have left their folder.
+            path.rmdir()
+        return path
 
     def _is_in(self, move: Move, tip: ObjectID | None) -> bool:
         """Whether a ref has the new commit: it may have been committed upon already."""

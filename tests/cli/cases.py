@@ -319,6 +319,11 @@ def lock_lost(shop: Shop) -> None:
     (shop.root / "out.lock.json").unlink()
 
 
+def tagged(shop: Shop) -> None:
+    built(shop)
+    shop.mlforge("tag", "model")
+
+
 def unplaced(shop: Shop) -> None:
     """A version here, and no commit at all."""
     built(shop)
@@ -591,6 +596,14 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "reproduce-future": (lock_of_the_future, REPRODUCE),
     "reproduce-lost": (lock_lost, REPRODUCE),
     "reproduce-engine": (trained, (*REPRODUCE, "--engine", "spark")),
+    "tag": (pinned, ("tag", "model")),
+    "tag-json": (pinned, ("tag", "model", "--json")),
+    "tag-dry-run": (built, ("tag", "model", "--dry-run")),
+    "tag-again": (tagged, ("tag", "model")),
+    "tag-draft": (drafted, ("tag", "model")),
+    "tag-checked-out": (checked_out, ("tag", "model")),
+    "tag-nothing": (fresh, ("tag", "model")),
+    "tag-bad-name": (built, ("tag", "my model")),
     "train-no-commit-json": (unplaced, (*TRAIN, "user_profile", "--json")),
 }
 _TEMPLATES: dict[State, Path] = {}

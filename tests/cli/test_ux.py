@@ -43,6 +43,7 @@ WRITING: dict[str, tuple[str, ...]] = {
     "manifest": ("--regenerate",),
     "train": ("spine.csv", "-f", "user_profile", "-o", "out.csv"),
     "init": ("new",),
+    "tag": ("model",),
     "reproduce": ("kept.lock.json", "-o", "out.csv"),
 }
 

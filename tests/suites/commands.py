@@ -57,6 +57,7 @@ COMMANDS = {
     "retire": Command(("retire", "user_spend", "--yes"), 0.1, done=3),
     "train": Command((*TRAIN, "--keep"), 0.1),
     "reproduce": Command(KEPT, 0.1),
+    "tag": Command(("tag", "model/1"), 0.05, done=4),
     "manifest": Command(("manifest", "--regenerate"), 0.05),
 }
 
@@ -135,7 +136,8 @@ def made(shop: Shop) -> dict[str, str]:
     lock = shop.root / "out.lock.json"
     locks = (shop.root / ".git/mlforge/leases/kept").glob("*")
     found["is kept"] = str(lock.exists() and lock.read_bytes() in [p.read_bytes() for p in locks])
-    return {**found, "tree": shop.git("rev-parse", "HEAD:feature_store")}
+    tags = shop.git("for-each-ref", "--format=%(refname)", "refs/tags")
+    return {**found, "tree": shop.git("rev-parse", "HEAD:feature_store"), "tags": tags}
 
 
 def is_undoing(ended: Ended) -> bool:

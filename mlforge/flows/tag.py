@@ -1,0 +1,114 @@
+"""Tag: a name for the heads of HEAD's commit, which a model can be trained on and pinned to."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from mlforge.canonical import Plain
+from mlforge.errors import MlforgeError, NothingToTag, TagRefused
+from mlforge.flows.resolve import feature_names, head, head_version, versions
+from mlforge.flows.workspace import Workspace
+from mlforge.ids import CommitId
+from mlforge.manifest import Manifest
+from mlforge.notebook import Shown, Table
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Tagged(Shown):
+    """A tag, its commit and the heads that it pins, in name order. `is_dry`: it was not made."""
+
+    name: str
+    commit: CommitId
+    heads: tuple[Manifest, ...]
+    is_dry: bool
+
+    def _tables(self) -> tuple[Table, ...]:
+        rows = tuple((m.name, str(m.version), m.content_hash.short) for m in self.heads)
+        title = f"Tagged: {self.name}, commit {self.commit.short}"
+        return (Table(title, ("feature", "version", "content"), rows),)
+
+    def to_dict(self) -> dict[str, Plain]:
+        """What `mlforge tag --json` prints, but for its `schema`."""
+        return {
+            "tag": self.name,
+            "commit": self.commit.hex,
+            "dry_run": self.is_dry,
+            "features": [
+                {
+                    "name": manifest.name,
+                    "version": str(manifest.version),
+                    "content_hash": str(manifest.content_hash),
+                }
+                for manifest in self.heads
+            ],
+        }
+
+
+def tag(
+    workspace: Workspace, name: str, *, is_dry: bool, message: str | None, now: datetime
+) -> Tagged:
+    """Make an annotated tag of HEAD's commit that names every head's content.
+
+    Raises NothingToTag, TagRefused where a head here is not the commit's, InvalidTag, TagExists,
+    IdentityMissing.
+    """
+    history = workspace.history
+    with history.writing():
+        workspace.pending.settle()
+        commit = history.head().commit
+        heads = _heads(workspace, commit)
+        if commit is None or not heads:
+            raise NothingToTag("HEAD has no feature: there is nothing to pin", hint="mlforge build")
+        _refuse_others(workspace, commit)
+        tagged = Tagged(name, commit, heads, is_dry)
+        history.tag(name, _message(heads, message), commit=commit, now=now, is_dry=is_dry)
+    return tagged
+
+
+def _heads(workspace: Workspace, commit: CommitId | None) -> tuple[Manifest, ...]:
+    if commit is None:
+        return ()
+    found = (head(workspace, name, commit) for name in feature_names(workspace, commit))
+    return tuple(manifest for manifest in found if manifest is not None)
+
+
+def _refuse_others(workspace: Workspace, commit: CommitId) -> None:
+    """Whoever tags means what is here: a head that is not the commit's would not be pinned."""
+    drafts, pins = list[str](), list[str]()
+    for name in feature_names(workspace, None):
+        here = head_version(workspace, name, None)
+        if here != _committed(workspace, name, commit):
+            is_draft = here not in versions(workspace, name, commit)
+            (drafts if is_draft else pins).append(f"{name}@{here}")
+    if drafts:
+        raise TagRefused(
+            f"{', '.join(drafts)}: a head here is a draft, in no commit",
+            hint=f"mlforge build -f {_names(drafts)}",
+        )
+    if pins:
+        raise TagRefused(
+            f"{', '.join(pins)}: head here is not the head of the commit, as its PIN is not in it",
+            hint=f"mlforge checkout {_names(pins[:1])}",
+        )
+
+
+def _committed(workspace: Workspace, name: str, commit: CommitId) -> object:
+    try:
+        return head_version(workspace, name, commit)
+    except MlforgeError:
+        return None
+
+
+def _names(references: Sequence[str]) -> str:
+    return shlex.quote(",".join(reference.partition("@")[0] for reference in references))
+
+
+def _message(heads: Sequence[Manifest], message: str | None) -> str:
+    """Subject and trailers. The user's message replaces the subject."""
+    count = "1 feature" if len(heads) == 1 else f"{len(heads)} features"
+    trailers = [f"Mlforge-Feature: {m.name}@{m.version}" for m in heads]
+    trailers += [f"Mlforge-Content: {m.name} {m.content_hash}" for m in heads]
+    return f"{message or f'mlforge: pin {count}'}\n\n" + "\n".join(trailers) + "\n"
