@@ -54,6 +54,7 @@ GROUPS = {
         "Tagged",
         "Provenance",
         "FeatureMatch",
+        "JoinReport",
         "Pin",
         "Lock",
         "Reproduced",

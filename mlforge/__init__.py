@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mlforge.flows.tag import Tagged
     from mlforge.flows.validate import Validated, ValidationReport
     from mlforge.lock import Lock
-    from mlforge.provenance import FeatureMatch, Pin, Provenance
+    from mlforge.provenance import FeatureMatch, JoinReport, Pin, Provenance
 
     __version__: str
 
@@ -80,7 +80,7 @@ _HOMES = {
     "mlforge.flows.tag": ("Tagged",),
     "mlforge.flows.validate": ("Validated", "ValidationReport"),
     "mlforge.lock": ("Lock",),
-    "mlforge.provenance": ("FeatureMatch", "Pin", "Provenance"),
+    "mlforge.provenance": ("FeatureMatch", "JoinReport", "Pin", "Provenance"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -98,6 +98,7 @@ __all__ = [
     "FeatureMetadata",
     "FeatureOverview",
     "FeatureSpec",
+    "JoinReport",
     "LocalStore",
     "Lock",
     "Log",

@@ -61,6 +61,16 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def percent(part: int, whole: int) -> str:
+    """A share to one decimal; only all is 100 % and only none is 0 %."""
+    if whole == 0:
+        return "-"
+    share = 100 * part / whole
+    if 0 < part < whole:
+        share = min(max(share, 0.1), 99.9)
+    return f"{share:.1f} %" if 0 < part < whole else f"{share:.0f} %"
+
+
 def text(table: Table) -> str:
     """Title and aligned columns: at most 20 rows, cells cut at 60 characters, no control codes."""
     header = [table.columns] if table.columns and table.rows else []

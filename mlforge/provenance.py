@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mlforge.canonical import Plain
 from mlforge.ids import CommitId, ContentHash, ObjectId, Version
-from mlforge.notebook import Shown, Table
+from mlforge.notebook import Shown, Table, percent
 from mlforge.times import human_age
 
 
@@ -46,19 +46,24 @@ class Pin(Shown):
 class FeatureMatch(Shown):
     """How the spine's rows met one feature. Ages in microseconds, None where nothing matched.
 
-    `matched`: rows of the spine that found one. `columns`: what it added to them.
+    `rows_read`: of the version. `matched`: rows of the spine that found one. `columns`: what it
+    added to them. Nine of ten matched rows are at most `p90_age` old.
     `past_horizon`: matched rows after the feature's horizon, `furthest` by how much at most.
-    `too_old`: rows that `max_age` took away.
+    `too_old`: rows that `max_age` took away. `without_key`: rows whose key or time is null.
     """
 
     pin: Pin
     columns: tuple[str, ...]
+    rows_read: int
     matched: int
+    youngest_age: int | None
     median_age: int | None
+    p90_age: int | None
     oldest_age: int | None
     past_horizon: int
     furthest: int
     too_old: int
+    without_key: int
 
     def _tables(self) -> tuple[Table, ...]:
         return (Table.of_fields(f"FeatureMatch: {self.pin.reference}", self.to_dict()),)
@@ -68,12 +73,16 @@ class FeatureMatch(Shown):
         return {
             **self.pin.to_dict(),
             "columns": list(self.columns),
+            "rows_read": self.rows_read,
             "matched": self.matched,
+            "youngest_age_us": self.youngest_age,
             "median_age_us": self.median_age,
+            "p90_age_us": self.p90_age,
             "oldest_age_us": self.oldest_age,
             "past_horizon": self.past_horizon,
             "furthest_us": self.furthest,
             "too_old": self.too_old,
+            "without_key": self.without_key,
         }
 
 
@@ -113,7 +122,58 @@ class Provenance(Shown):
         }
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class JoinReport(Shown):
+    """How a spine of so many rows met each feature: what was read, found, and how old it was."""
+
+    commit: CommitId | None
+    rows: int
+    features: tuple[FeatureMatch, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The heads of `cells`."""
+        return _EXPLAINED
+
+    @property
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """A row a feature, for people; what is nothing is empty."""
+        return tuple(_explained(match, self.rows) for match in self.features)
+
+    def _tables(self) -> tuple[Table, ...]:
+        commit = self.commit.short if self.commit else "none"
+        title = f"JoinReport: {self.rows:,} rows, commit {commit}"
+        return (Table(title, self.columns, self.cells, frozenset(_EXPLAINED[2:])),)
+
+    def to_dict(self) -> dict[str, Plain]:
+        """Part of what `mlforge train --json` prints."""
+        return {
+            "commit": None if self.commit is None else self.commit.hex,
+            "rows": self.rows,
+            "features": [match.to_dict() for match in self.features],
+        }
+
+
+_EXPLAINED = (
+    *("feature", "commit", "rows read", "matched", "youngest", "median", "90 %", "oldest"),
+    *("null key", "too old", "after the data", "by"),
+)
 _AGES = ("median age", "oldest age")
+
+
+def _explained(match: FeatureMatch, rows: int) -> tuple[str, ...]:
+    pin = match.pin
+    ages = (match.youngest_age, match.median_age, match.p90_age, match.oldest_age)
+    counts = (match.without_key, match.too_old, match.past_horizon)
+    return (
+        pin.reference,
+        pin.commit.short if pin.commit else "draft",
+        f"{match.rows_read:,}",
+        percent(match.matched, rows),
+        *("" if age is None else human_age(age) for age in ages),
+        *(f"{count:,}" if count else "" for count in counts),
+        human_age(match.furthest) if match.past_horizon else "",
+    )
 
 
 def _row(match: FeatureMatch) -> tuple[str, ...]:

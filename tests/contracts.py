@@ -87,7 +87,7 @@ NULLABLE: dict[str, set[str]] = {
     },
     "log": {f"versions[].{name}" for name in ("author", "date")},
     "manifest": {f"features[].{name}" for name in ("author", "commit")},
-    "train": {f"features[].{name}" for name in ("median_age_us", "oldest_age_us")},
+    "train": {f"features[].{age}_age_us" for age in ("youngest", "median", "p90", "oldest")},
     **{
         name: {"broken[].cause", "broken[].hint"}
         for name in ("list", "list.entities", "list.sources", "list.tags")

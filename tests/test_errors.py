@@ -32,6 +32,9 @@ MLF0903 NoProject 3                MLF0904 ExtraMissing 6
 MLF0610 PinInvalid 5               MLF0611 WorkTreeDiffers 4      MLF0612 NothingEarlier 3
 MLF0613 DefinitionsUncommitted 4   MLF0614 FolderOccupied 4
 MLF0705 ViewDiffers 5              MLF0706 ContentDiffers 5       MLF0905 ProfileNotFound 3
+MLF0505 LockCorrupt 5              MLF0506 LockNotFound 3         MLF0507 SpineNotFound 3
+MLF0615 TagRefused 4               MLF0616 TagExists 4            MLF0617 InvalidTag 2
+MLF0618 NothingToTag 3
 """
 
 

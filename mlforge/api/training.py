@@ -22,7 +22,7 @@ from mlforge.flows.workspace import Workspace
 from mlforge.lock import Lock
 from mlforge.pit import Rule
 from mlforge.plugins import load_module
-from mlforge.provenance import Provenance
+from mlforge.provenance import JoinReport, Provenance
 from mlforge.zones import check_zone
 
 Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
@@ -66,6 +66,15 @@ class TrainingSet(pl.DataFrame):
     provenance: Provenance
     notes: tuple[str, ...]
     _joined: _Joined
+
+    def explain(self) -> JoinReport:
+        """How the spine's rows met each feature: share, ages, rows too old or after the data.
+
+        Raises InvalidUsage for what was derived from a training set.
+        """
+        self._join()
+        found = self.provenance
+        return JoinReport(found.commit, found.rows, found.features)
 
     def lock(self) -> Lock:
         """What makes it again, by content, whatever becomes of the repository.

@@ -70,16 +70,6 @@ def seconds(elapsed: float) -> str:
     return f"{elapsed:.1f} s"
 
 
-def percent(part: int, whole: int) -> str:
-    """A share to one decimal; only all is 100 % and only none is 0 %."""
-    if whole == 0:
-        return "-"
-    share = 100 * part / whole
-    if 0 < part < whole:
-        share = min(max(share, 0.1), 99.9)
-    return f"{share:.1f} %" if 0 < part < whole else f"{share:.0f} %"
-
-
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 

@@ -11,13 +11,14 @@ import typer
 
 from mlforge.cli.context import AnswerOption, Features, names, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
-from mlforge.cli.text import percent, rows, seconds
+from mlforge.cli.text import rows, seconds
 from mlforge.errors import InvalidUsage
+from mlforge.notebook import percent
 from mlforge.plugins import load_module
 from mlforge.times import human_age
 
 if TYPE_CHECKING:
-    from mlforge.provenance import FeatureMatch, Provenance
+    from mlforge.provenance import FeatureMatch, JoinReport, Provenance
 
 
 def train(
@@ -48,6 +49,9 @@ def train(
     ] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Keep the objects that the lock names in this repository")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell what was read, found and left out, by feature")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Join, and write nothing")] = False,
     json: AnswerOption = False,
@@ -85,6 +89,8 @@ def train(
         screen.document(Format.JSON, "mlforge.train/v1", record, "features", Table((), ()))
     else:
         _tell(screen, provenance, None if dry_run else output, time.perf_counter() - started)
+        if explain:
+            _explain(screen, training.explain())
     for note in training.notes:
         screen.message(note)
     if place is not None:
@@ -119,6 +125,12 @@ def _tell(screen: Screen, provenance: Provenance, output: Path | None, elapsed: 
         screen.warning("at least one version is a draft, in no commit: this cannot be made again")
     elif provenance.is_dirty:
         screen.warning("a PIN is not committed: head here is not the head of the commit")
+
+
+def _explain(screen: Screen, report: JoinReport) -> None:
+    screen.line()
+    numbers = frozenset(report.columns[2:])
+    screen.table(Table(report.columns, report.cells, numbers=numbers, styles={"feature": "bold"}))
 
 
 def _cells(match: FeatureMatch, total: int) -> list[str]:

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 import pyarrow as pa
@@ -141,7 +142,7 @@ def join(
         on_event(TrainEvent(selected.label, number, len(chosen)))
         columns, match = _join(workspace, spine, instants, selected, rule)
         output = output.hstack(columns.get_columns())
-        matches.append(_summary(selected, match))
+        matches.append(match)
     content = frame_content(output)
     provenance = Provenance(
         commit=commit,
@@ -262,7 +263,7 @@ def _join(
     instants: pl.Series | None,
     selected: Selected,
     rule: Rule,
-) -> tuple[pl.DataFrame, Matches]:
+) -> tuple[pl.DataFrame, FeatureMatch]:
     manifest = selected.manifest
     needed = [*manifest.schema.order, *selected.names]
     table = read_objects(workspace, manifest, selected.pin.objects, needed)
@@ -273,9 +274,9 @@ def _join(
         left = left.with_columns(instants.alias(_TIME))
     spine_time = None if instants is None else _TIME
     matches = pit_match(left, table, pit_rule(manifest, rule.exact_matches), spine_time)
-    return take(
-        table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches
-    ), matches
+    without_key = left.select(pl.any_horizontal(pl.all().is_null()).sum()).item()
+    columns = take(table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches)
+    return columns, _summary(selected, matches, without_key)
 
 
 def _keyed(spine: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
@@ -330,18 +331,26 @@ def _is_elsewhere(
         return True
 
 
-def _summary(selected: Selected, matches: Matches) -> FeatureMatch:
+def _summary(selected: Selected, matches: Matches, without_key: int) -> FeatureMatch:
     ages = pl.Series(matches.ages).filter(pl.Series(matches.rows) >= 0)
     is_timed = selected.manifest.schema.timestamp is not None and len(ages) > 0
+
+    def aged(part: float, which: Literal["lower", "higher"] = "lower") -> int | None:
+        return int(ages.quantile(part, which) or 0) if is_timed else None
+
     return FeatureMatch(
         pin=selected.pin,
         columns=tuple(selected.names.values()),
+        rows_read=selected.manifest.rows,
         matched=len(ages),
-        median_age=int(ages.quantile(0.5, "lower") or 0) if is_timed else None,
-        oldest_age=int(ages.quantile(1.0, "higher") or 0) if is_timed else None,
+        youngest_age=aged(0.0),
+        median_age=aged(0.5),
+        p90_age=aged(0.9, "higher"),
+        oldest_age=aged(1.0, "higher"),
         past_horizon=matches.past_horizon,
         furthest=matches.furthest,
         too_old=matches.too_old,
+        without_key=without_key,
     )
 
 

@@ -22,6 +22,11 @@ def training_of(defs: mlf.Definitions) -> mlf.TrainingSet:
     return defs.get_training_data(SPINE, ["user_spend"], timestamp="when")
 
 
+def again(defs: mlf.Definitions, spine: pl.DataFrame) -> mlf.Reproduced:
+    lock = training_of(defs).lock()
+    return mlf.reproduce(lock, store=defs.offline_store, spine=spine)
+
+
 RESULTS: dict[str, Callable[[mlf.Definitions], Shown]] = {
     "build": lambda defs: defs.build(force=True),
     "outcome": lambda defs: defs.build()["user_spend"],
@@ -40,6 +45,11 @@ RESULTS: dict[str, Callable[[mlf.Definitions], Shown]] = {
     "retire": lambda defs: defs.offline_store.retire("user_spend", dry_run=True),
     "training": lambda defs: training_of(defs).provenance,
     "match": lambda defs: training_of(defs).provenance.features[0],
+    "join report": lambda defs: training_of(defs).explain(),
+    "lock": lambda defs: training_of(defs).lock(),
+    "reproduced": lambda defs: again(defs, SPINE),
+    "difference": lambda defs: again(defs, SPINE.head(1)).differences[0],
+    "tagged": lambda defs: defs.offline_store.tag("model", dry_run=True),
     "pin": lambda defs: training_of(defs).provenance.features[0].pin,
     "feature diff": lambda defs: defs.offline_store.diff("user_spend").features[0],
     "feature overview": lambda defs: defs.offline_store.overview().features[0],

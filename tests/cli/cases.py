@@ -577,6 +577,7 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "manifest-renamed-json": (renamed, ("manifest", "--json")),
     "list-future-json": (unmarked, ("list", "--json")),
     "verify-future-json": (unmarked, ("verify", "--json")),
+    "train-explain": (refreshed, (*TRAIN, "user_spend@1.0.0,user_profile", "--explain")),
     "train-keep": (refreshed, (*TRAIN, "user_spend", "--keep")),
     "reproduce": (trained, REPRODUCE),
     "reproduce-json": (trained, (*REPRODUCE, "--json")),

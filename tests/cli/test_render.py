@@ -11,7 +11,8 @@ import pytest
 
 from mlforge.cli.layout import laid_out, stacked
 from mlforge.cli.render import Format, Progress, Screen, Table
-from mlforge.cli.text import cuts, forms, markdown, one_line, percent, safe, size, tail, width
+from mlforge.cli.text import cuts, forms, markdown, one_line, safe, size, tail, width
+from mlforge.notebook import percent
 
 
 def test_cells_are_aligned_by_the_columns_they_take(capsys: pytest.CaptureFixture[str]) -> None:
