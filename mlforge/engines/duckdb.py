@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 import polars as pl
 import pyarrow as pa
+from polars.datatypes import DataType, DataTypeClass
 
 from mlforge.definitions.feature import Feature
 from mlforge.engines.base import Computed, Failure, SourceFiles
@@ -23,7 +24,7 @@ from mlforge.schema import Schema
 
 _EXAMPLES = 3
 _ROW = "row number"
-_TIMES = re.compile(r"Datetime|Date|Time|Duration")
+AnyType: TypeAlias = DataType | DataTypeClass
 
 
 class DuckDBEngine:
@@ -170,9 +171,9 @@ class _Table:
 
 
 def _stored(frame: pl.DataFrame) -> pl.DataFrame:
-    """With numbers for names, and times as integers: DuckDB's own are of other units."""
+    """With numbers for names, and in types of which DuckDB has each value."""
     columns = [
-        (column.to_physical() if _holds_times(column.dtype) else column).alias(f"c{number}")
+        column.cast(_storable(column.dtype)).alias(f"c{number}")
         for number, column in enumerate(frame)
     ]
     return pl.DataFrame(columns)
@@ -184,9 +185,20 @@ def _restored(batch: pa.RecordBatch, schema: pl.Schema) -> pl.DataFrame:
     return pl.DataFrame([column.cast(dtype).alias(name) for column, (name, dtype) in columns])
 
 
-def _holds_times(dtype: pl.DataType) -> bool:
-    """Polars names the types that a type is made of in its text."""
-    return dtype.is_temporal() or (dtype.is_nested() and bool(_TIMES.search(str(dtype))))
+def _storable(dtype: AnyType) -> AnyType:
+    """Times as the integers that they are: DuckDB's have other units. Flags as bytes: before 1.1
+    it reads some from Arrow wrongly."""
+    if isinstance(dtype, pl.List):
+        return pl.List(_storable(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_storable(dtype.inner), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct([pl.Field(f.name, _storable(f.dtype)) for f in dtype.fields])
+    if dtype == pl.Boolean:
+        return pl.UInt8()
+    if dtype == pl.Date:
+        return pl.Int32()
+    return pl.Int64() if dtype.is_temporal() else dtype
 
 
 @contextmanager
