@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
 import pyarrow as pa
-from polars.datatypes import DataType, DataTypeClass
 
 from mlforge.definitions.feature import Feature
 from mlforge.engines.base import Computed, Failure, SourceFiles
@@ -22,9 +21,11 @@ from mlforge.engines.validation import Validation
 from mlforge.errors import StorageFailed, UnsupportedType
 from mlforge.schema import Schema
 
+if TYPE_CHECKING:
+    from mlforge.types.polars import PolarsType
+
 _EXAMPLES = 3
 _ROW = "row number"
-AnyType: TypeAlias = DataType | DataTypeClass
 
 
 class DuckDBEngine:
@@ -185,7 +186,7 @@ def _restored(batch: pa.RecordBatch, schema: pl.Schema) -> pl.DataFrame:
     return pl.DataFrame([column.cast(dtype).alias(name) for column, (name, dtype) in columns])
 
 
-def _storable(dtype: AnyType) -> AnyType:
+def _storable(dtype: PolarsType) -> PolarsType:
     """Times as the integers that they are: DuckDB's have other units. Flags as bytes: before 1.1
     it reads some from Arrow wrongly."""
     if isinstance(dtype, pl.List):

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from mlforge.definitions.feature import Feature
 from mlforge.engines.base import Computed, Failure, SourceFiles
+from mlforge.engines.calendar import Calendar
 from mlforge.engines.columns import entity_codes
 from mlforge.engines.exact import Integers
 from mlforge.engines.intake import Intake, failures_of, schema_for
@@ -58,20 +59,27 @@ def _rolled(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Iterator[p
     horizon = intake.horizon_bucket
     if horizon is None or not len(frame):
         return iter(())
-    assert feature.timestamp is not None
-    buckets = intake.calendar.buckets(frame[feature.timestamp].to_numpy())
-    order = Order(entity_codes([frame[key] for key in feature.keys]), buckets)
-    keys = frame.select(feature.keys).rechunk()
+    order = _ordered(feature, intake.calendar, frame)
+    keys = [_Column(frame[key]) for key in feature.keys]
     measured = [_Column(frame[name]) for name in {m.column: None for m in feature.metrics}]
     del frame
 
     def block(cut: tuple[int, int]) -> Block:
         events, positions = order.part(*cut)
+        owners = positions[events.firsts]
         columns = [column.gather(positions) for column in measured]
-        return block_of(feature, events, keys[positions[events.firsts]], columns)
+        return block_of(feature, events, pl.DataFrame([k.gather(owners) for k in keys]), columns)
 
     cuts = order.cuts(BLOCK_EVENTS)
     return metric_batches(feature, intake.schema, cuts, block, intake.calendar, horizon)
+
+
+def _ordered(feature: Feature, calendar: Calendar, frame: pl.DataFrame) -> Order:
+    assert feature.timestamp is not None
+    times = frame[feature.timestamp].to_numpy()
+    low, high = calendar.buckets(np.array([times.min(), times.max()])).tolist()
+    codes = entity_codes([frame[key] for key in feature.keys])
+    return Order(codes, len(times), lambda rows: calendar.buckets(times[rows]), low, high)
 
 
 class _Column:
