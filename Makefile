@@ -28,7 +28,7 @@ test-floor: $(FLOOR)/.dev
 # The suites at their large size (tests/sizes.py), of another seed each day: MLFORGE_SEED=20240501.
 nightly: $(VENV)/.dev
 	MLFORGE_SIZE=nightly MLFORGE_SEED=$${MLFORGE_SEED:-$$(date +%Y%m%d)} nice $(BIN)/python -m pytest \
-	  -n 2 --dist worksteal tests/suites tests/engines/test_oracle_parity.py $(ARGS)
+	  -n 2 --dist worksteal tests/suites tests/engines/test_suite.py $(ARGS)
 	$(MAKE) test-floor ARGS=
 
 check: $(VENV)/.dev

@@ -24,7 +24,8 @@ _PATTERNS = {
     **dict.fromkeys(("_Form.schema_hash", "_Part.object", "_Source.digest"), _DIGEST),
     **{f"_Form.{name}": _VERSION for name in ("version", "previous")},
     **dict.fromkeys(("_Form.name", "_Form.renamed_from", "_Column.name", "_Form.keys"), _NAME),
-    **{f"_Form.{name}": _DURATION for name in ("interval", "max_age")},
+    "_Form.interval": "^[1-9][0-9]{0,12}([smhdw]|mo|y)$",
+    "_Form.max_age": _DURATION,
 }
 _LIMITS = {"_Form.horizon": {"minimum": -(2**63), "maximum": 2**63 - 1}}
 _AT_LEAST_ONE = ("_Form.keys", "_Form.columns", "_Form.parts")

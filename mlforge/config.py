@@ -21,9 +21,11 @@ from mlforge.settings import (
     ANY,
     COMMITS,
     DEFAULT_DEFINITIONS,
+    DEFAULT_ENGINE,
     DEFAULT_PROFILE,
     DEFAULT_STORE,
     DEFINITIONS,
+    ENGINE,
     PROFILE,
     PROJECT_NAME,
     REQUIRES_CLEAN,
@@ -55,6 +57,7 @@ class Config:
     name: str
     definitions: str
     store_path: Path
+    engine: str = DEFAULT_ENGINE
     requires_clean: bool = False
     objects_path: Path | None = None
     commits: bool = True
@@ -178,6 +181,7 @@ class _Reading:
             root=self.root,
             name=self._text(PROJECT_NAME) or self.root.name,
             definitions=self._text(DEFINITIONS) or DEFAULT_DEFINITIONS,
+            engine=self._text(ENGINE) or DEFAULT_ENGINE,
             store_path=self._path(self._text(STORE_PATH) or DEFAULT_STORE),
             requires_clean=self._flag(REQUIRES_CLEAN, False),
             objects_path=self._path(objects) if objects else None,

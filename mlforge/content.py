@@ -38,17 +38,33 @@ def hash_content(table: pa.Table, schema: Schema) -> Content:
 
 def hash_stream(tables: Iterable[pa.Table], schema: Schema) -> Content:
     """Hash a table that comes in parts: in the memory of one part."""
-    hashers = {column.name: _hasher(column.type) for column in schema.columns}
-    rows = 0
+    hasher = ContentHasher(schema)
     for table in tables:
-        rows += table.num_rows
-        for name, hasher in hashers.items():
+        hasher.update(table)
+    return hasher.content()
+
+
+class ContentHasher:
+    """The hash of a table whose parts are given one after the other."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._hashers = {column.name: _hasher(column.type) for column in schema.columns}
+        self.rows = 0
+
+    def update(self, table: pa.Table) -> None:
+        """Go on with the next rows."""
+        self.rows += table.num_rows
+        for name, hasher in self._hashers.items():
             for block in _blocks(table[name]):
                 hasher.update(block)
-    digests = {name: hasher.digest().hex() for name, hasher in hashers.items()}
-    fields = [[column.name, str(column.type), digests[column.name]] for column in schema.columns]
-    table_hash = ContentHash.of(encode({"columns": sorted(fields), "rows": rows}))
-    return Content(table_hash, digests)
+
+    def content(self) -> Content:
+        """Of all that was given."""
+        digests = {name: hasher.digest().hex() for name, hasher in self._hashers.items()}
+        fields = [[c.name, str(c.type), digests[c.name]] for c in self._schema.columns]
+        table_hash = ContentHash.of(encode({"columns": sorted(fields), "rows": self.rows}))
+        return Content(table_hash, digests)
 
 
 def changed_columns(before: pa.Table, after: pa.Table, schema: Schema) -> list[str]:

@@ -111,10 +111,10 @@ class InvalidDefinitions(InvalidInput):
 
 
 class InvalidDuration(InvalidInput):
-    """A duration is not a whole number of s, m, h, d or w.
+    """A duration is not a whole number of s, m, h, d, w, mo or y.
 
-    Write a number and a unit, like `"7d"` or `"90m"`. Months and years have no fixed length: use
-    `"30d"`, `"365d"`.
+    Write a number and a unit, like `"7d"` or `"90m"`. Months and years have no fixed length: they
+    are for an `interval` and its windows; elsewhere use `"30d"`, `"365d"`.
     """
 
     code = "MLF0102"
@@ -230,10 +230,11 @@ class SourceUnreadable(InvalidInput):
 
 
 class InvalidTimes(CheckFailed):
-    """Event times that cannot be kept: digits below a microsecond, or not times at all.
+    """Times that cannot be kept: finer than a microsecond, no one instant, or not times at all.
 
     Cast the column to a datetime in microseconds in the function. Finer digits are refused
-    because cutting them could show a row before its time.
+    because cutting them could show a row before its time. Local times that come twice or never, as
+    clocks are changed, need their zone's offset, or `ambiguous="earliest"`.
     """
 
     code = "MLF0305"
@@ -376,7 +377,7 @@ class ColumnCollision(InvalidInput):
 class NaiveTimes(InvalidInput):
     """Naive and aware times meet, and nobody has said which zone the naive ones are in.
 
-    Say which zone the spine's times are in: `--timezone UTC`.
+    Say which zone the spine's times are in: `--timezone UTC`, `--timezone Europe/Berlin`.
     """
 
     code = "MLF0504"

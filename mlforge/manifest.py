@@ -177,7 +177,7 @@ class Manifest:
             surrogates=_surrogates(form),
             interval=_duration(form.interval),
             timezone=form.timezone,
-            max_age=_duration(form.max_age),
+            max_age=None if form.max_age is None else Duration.parse_fixed(form.max_age),
             created=form.created,
             tiebreak=tuple(form.tiebreak),
             horizon=form.horizon,

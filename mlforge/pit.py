@@ -13,7 +13,7 @@ class PitRule:
 
     `timestamp` None: a static feature, joined on keys alone. `interval` None: a row's age counts
     from its own time; else from the latest bucket end at or before the spine time (before it
-    without exact matches), at most `horizon`.
+    without exact matches), at most `horizon`. `timezone`: whose calendar says where buckets end.
     """
 
     keys: tuple[str, ...]
@@ -22,3 +22,4 @@ class PitRule:
     max_age: int | None = None
     interval: Duration | None = None
     horizon: int | None = None
+    timezone: str | None = None

@@ -18,6 +18,7 @@ Place: TypeAlias = "tuple[str, ...]"
 DEFAULT_PROFILE = "default"
 DEFAULT_DEFINITIONS = "features"
 DEFAULT_STORE = "feature_store"
+DEFAULT_ENGINE = "polars"
 # Stands for the name of any profile.
 ANY = "*"
 _PREFIX = "MLFORGE_"
@@ -52,6 +53,9 @@ DEFINITIONS = Setting(
     "A Python file or a package, without `.py`, below the project's folder",
     f'"{DEFAULT_DEFINITIONS}"',
 )
+ENGINE = Setting(
+    "project.engine", "The engine of features that name none: `polars` or `duckdb`", '"polars"'
+)
 PROFILE = Setting(
     "default_profile", "The profile that is used if none is named", f'"{DEFAULT_PROFILE}"'
 )
@@ -78,6 +82,7 @@ REQUIRES_CLEAN = Setting(
 SETTINGS = (
     PROJECT_NAME,
     DEFINITIONS,
+    ENGINE,
     PROFILE,
     STORE_KIND,
     STORE_PATH,

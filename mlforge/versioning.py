@@ -9,17 +9,18 @@ from mlforge.errors import InvalidVersion
 from mlforge.ids import FIRST_VERSION, Bump, CodeHash, ConfigHash, ContentHash, Version
 from mlforge.manifest import Manifest, SourceRecord, Validation
 from mlforge.schema import Schema, Surrogate
-from mlforge.times import Duration
+from mlforge.times import Duration, iso
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a declaration says, in the words of a manifest; `content` None: not computed."""
+    """What a declaration says, in the words of a manifest; `content_hash` None: not computed."""
 
     schema: Schema
     entities: tuple[str, ...]
     surrogates: tuple[Surrogate, ...]
     interval: Duration | None
+    timezone: str | None
     max_age: Duration | None
     tiebreak: tuple[str, ...]
     config_hash: ConfigHash
@@ -30,6 +31,7 @@ class Declared:
     tags: tuple[str, ...]
     validators: tuple[Validation, ...]
     content_hash: ContentHash | None
+    horizon: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def compare(head: Manifest, new: Declared) -> Change:
     if is_data_new and not found:
         found.append(_data_change(head, new))
     if not is_data_new:
+        found += _horizon_changes(head, new)
         found += _metadata_changes(head, new)
     if not found:
         return UNCHANGED
@@ -74,6 +77,7 @@ def declared_by(manifest: Manifest) -> Declared:
         entities=manifest.entities,
         surrogates=manifest.surrogates,
         interval=manifest.interval,
+        timezone=manifest.timezone,
         max_age=manifest.max_age,
         tiebreak=manifest.tiebreak,
         config_hash=manifest.config_hash,
@@ -84,6 +88,7 @@ def declared_by(manifest: Manifest) -> Declared:
         tags=manifest.tags,
         validators=manifest.validators,
         content_hash=manifest.content_hash,
+        horizon=manifest.horizon,
     )
 
 
@@ -143,6 +148,7 @@ def _reading_changes(head: Manifest, new: Declared) -> list[Change]:
         "entities": (head.entities, new.entities),
         "from_columns": (_columns(head.surrogates), _columns(new.surrogates)),
         "tiebreak": (head.tiebreak, new.tiebreak),
+        "timezone": (head.timezone, new.timezone),
     }
     details = tuple(
         f"{name} {_said(was)} -> {_said(now)}" for name, (was, now) in rules.items() if was != now
@@ -159,7 +165,7 @@ def _length(duration: Duration | None) -> Duration | None:
     return duration and Duration.of(duration.microseconds)
 
 
-def _said(value: Duration | tuple[str, ...] | None) -> str:
+def _said(value: Duration | tuple[str, ...] | str | None) -> str:
     return (", ".join(value) if isinstance(value, tuple) else str(value or "")) or "none"
 
 
@@ -170,6 +176,13 @@ def _data_change(head: Manifest, new: Declared) -> Change:
     if head.code_hash != new.code_hash:
         return Change(Bump.PATCH, "code_changed", moved)
     return Change(Bump.PATCH, "data_refresh", moved)
+
+
+def _horizon_changes(head: Manifest, new: Declared) -> list[Change]:
+    """Equal rows that are known to hold for longer: ages, and `max_age`, count from the horizon."""
+    if head.horizon is None or new.horizon is None or new.horizon <= head.horizon:
+        return []
+    return [Change(Bump.PATCH, "data_refresh", (f"known until {iso(new.horizon)}",))]
 
 
 def _moved_sources(head: Manifest, new: Declared) -> tuple[str, ...]:

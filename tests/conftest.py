@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import tests.sizes  # noqa: F401  # before any suite is imported
 from tests.git_cli import Git, live_alone
 from tests.shop import Shop, make_shop
 

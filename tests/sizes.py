@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 
+from mlforge.testing import sizes as shipped
+
 # In `make test`, and in `make nightly`. More points than a command has events: all of them.
 _SIZES = {
     "KILL_POINTS": (60, 100_000),
@@ -34,8 +36,10 @@ KILL_MOMENTS = _size("KILL_MOMENTS")
 FAULT_POINTS = _size("FAULT_POINTS")
 FSIZE_LIMITS = _size("FSIZE_LIMITS")
 ROT_MUTATIONS = _size("ROT_MUTATIONS")
-ORACLE_EXAMPLES = _size("ORACLE_EXAMPLES")
-LEAK_EXAMPLES = _size("LEAK_EXAMPLES")
 PROFILE_ROWS = _size("PROFILE_ROWS")
 HOSTILE_FILES = _size("HOSTILE_FILES")
 SEED = _size("SEED")
+# The suites that are shipped have sizes of their own.
+shipped.ORACLE_EXAMPLES = _size("ORACLE_EXAMPLES")
+shipped.LEAK_EXAMPLES = _size("LEAK_EXAMPLES")
+shipped.SEED = SEED

@@ -65,10 +65,30 @@ def test_a_timedelta_keeps_its_length(value: timedelta) -> None:
     assert Duration.parse(duration.spelling) == duration
 
 
-@pytest.mark.parametrize("text", ["1mo", "12mo", "1y", "1q"])
-def test_calendar_units_are_not_built_yet(text: str) -> None:
-    with pytest.raises(InvalidDuration, match="not supported"):
-        Duration.parse(text)
+@pytest.mark.parametrize(
+    ("text", "months", "unit"), [("1mo", 1, "mo"), ("12mo", 12, "mo"), ("1y", 12, "y")]
+)
+def test_months_have_no_length(text: str, months: int, unit: str) -> None:
+    assert Duration.parse(text) == Duration(0, text, months)
+    assert Duration.parse(text).unit == unit
+    with pytest.raises(InvalidDuration, match="no fixed length"):
+        Duration.parse_fixed(text)
+
+
+@pytest.mark.parametrize(
+    ("window", "interval", "count"),
+    [*[("7d", "1d", 7), ("1w", "1d", 7), ("1d", "1d", 1), ("6mo", "3mo", 2)], ("2y", "1y", 2)],
+)
+def test_a_window_is_so_many_intervals(window: str, interval: str, count: int) -> None:
+    assert Duration.parse(window).is_multiple(Duration.parse(interval))
+    assert Duration.parse(window).intervals(Duration.parse(interval)) == count
+
+
+@pytest.mark.parametrize(
+    ("window", "interval"), [("36h", "1d"), ("1y", "1mo"), ("30d", "1mo"), ("4mo", "3mo")]
+)
+def test_a_window_of_another_unit_is_no_multiple(window: str, interval: str) -> None:
+    assert not Duration.parse(window).is_multiple(Duration.parse(interval))
 
 
 @pytest.mark.parametrize(
@@ -92,6 +112,7 @@ def test_calendar_units_are_not_built_yet(text: str) -> None:
             "1ms",
         ],
         *["1.5d", "1d12h", "1e3s", "１d", "inf", "1us", "day", "10000000000000s", "9" * 5000 + "d"],
+        *["1q", "0mo", "1.5mo", "1MO", "1yr", "1mo1d", "9999999999999y"],
     ],
 )
 def test_other_text_is_no_duration(value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -19,7 +19,8 @@ from mlforge.ids import Version
 from mlforge.manifest import Manifest
 from mlforge.notebook import Table, counted, html
 from mlforge.plugins import check_engine, load_engine, load_module
-from mlforge.settings import DEFAULT_STORE
+from mlforge.settings import DEFAULT_ENGINE, DEFAULT_STORE
+from mlforge.times import parse_as_of
 
 if TYPE_CHECKING:
     from mlforge.api.training import FeatureLike, Spine, TrainingSet
@@ -34,8 +35,8 @@ class Definitions:
 
     `features`: decorated functions, or modules, which are scanned for them. `offline_store`: a
     relative path starts at the project's root (the folder of `mlforge.toml`, else the current
-    one); None: `feature_store` there. `default_engine`: `"polars"`, or an engine that another
-    package brings.
+    one); None: `feature_store` there. `default_engine`: of features that name none;
+    None: the configured one, else `"polars"`.
 
     Raises InvalidDefinitions, with all mistakes at once, each with file and line.
     """
@@ -46,16 +47,17 @@ class Definitions:
         name: str,
         features: Sequence[Declared],
         offline_store: LocalStore | None = None,
-        default_engine: str = "polars",
+        default_engine: str | None = None,
     ) -> None:
         self.name = name
         self.registry = Registry.of(features)
         try:
-            check_engine(default_engine)
+            check_engine(default_engine or DEFAULT_ENGINE)
         except InvalidUsage as error:
             mistake = f"default_engine: {error.message}; {error.cause}"
             raise InvalidDefinitions([mistake], hint=error.hint) from error
-        self.default_engine = default_engine
+        self._own_engine = default_engine
+        self.default_engine = default_engine or DEFAULT_ENGINE
         self._root = project_root(Path.cwd()) or Path.cwd()
         self._has_own_store = offline_store is not None
         self._requires_clean = False
@@ -77,6 +79,8 @@ class Definitions:
                 f"the definitions name the store {own}, and the project's is {configured}",
                 hint="name it in mlforge.toml: [profiles.default.offline_store] path = ...",
             )
+        check_engine(config.engine)
+        self.default_engine = self._own_engine or config.engine
         self._root = config.root
         self._requires_clean = config.requires_clean
         self.offline_store = LocalStore(config.store_path, objects=config.objects_path)
@@ -108,6 +112,7 @@ class Definitions:
         dry_run: bool = False,
         force: bool = False,
         accept_nondeterminism: bool = False,
+        as_of: str | date | None = None,
         message: str | None = None,
         on_error: Literal["raise", "report"] = "raise",
         on_event: Callable[[BuildEvent], None] | None = None,
@@ -116,10 +121,12 @@ class Definitions:
 
         `user_spend@1.1.0` among the features: that version's rows are made again if they are not
         here, and compared by hash; it never makes a version.
-        `version`: the number of the one feature that is named. `commit=False`: the files are
-        written and not committed. `dry_run`: computed, and nothing written. `force`: computed
-        although nothing changed. `message`: the commit's subject. A feature that fails keeps its
-        head and stops no other. Order: as declared. `on_event`: called with progress.
+        `version`: the number of the one feature that is named. `engine`: for all of them, whatever
+        they declare. `commit=False`: the files are written and not committed. `dry_run`: computed,
+        and nothing written. `force`: computed although nothing changed. `as_of`: of events that
+        were known then, up to the last bucket that was over; a date is its beginning, a naive time
+        is UTC. `message`: the commit's subject. A feature that fails keeps its head and stops no
+        other. Order: as declared. `on_event`: called with progress.
 
         Raises BuildFailed, whose `report` this is, unless `on_error="report"`; FeatureNotFound,
         VersionNotFound, NothingToBuild, InvalidVersion, NoRepository.
@@ -129,16 +136,19 @@ class Definitions:
             raise InvalidUsage(f"on_error={on_error!r} is neither 'raise' nor 'report'")
         if engine is not None:
             check_engine(engine)
+        now = datetime.now(UTC).astimezone()
+        moment = parse_as_of(as_of, now)
         features, remade = self._asked_for(features)
         chosen = self.registry.select(features, tags)
         if version is not None and len(chosen) > 1:
             raise InvalidUsage(
                 f"a version is for one feature, and {len(chosen)} are chosen", hint="-f NAME"
             )
-        if remade and (version is not None or accept_nondeterminism):
+        if remade and (version is not None or accept_nondeterminism or as_of is not None):
             raise InvalidUsage(
                 f"{', '.join(remade)}: rows of a version are made again, and no version is made",
-                hint="leave out --version and --accept-nondeterminism, or the version after @",
+                hint="leave out --version, --as-of and --accept-nondeterminism, or the version "
+                "after @",
             )
         flow = load_module("mlforge.flows.build", None)
         choices = flow.Choices(
@@ -146,22 +156,23 @@ class Definitions:
             accept_nondeterminism=accept_nondeterminism,
             message=message,
             is_committed=commit and not dry_run,
-            engine=engine or self.default_engine,
+            engines={feature.name: self._engine_of(feature, engine) for feature in chosen},
         )
         report: BuildReport = flow.build(
             self._workspace(),
             chosen,
-            lambda: self._engine(engine),
+            lambda feature: self._load(feature, engine),
             flow.BuildOptions(
                 choices,
                 is_committed=commit,
                 is_dry=dry_run,
                 is_forced=force,
+                as_of=moment,
                 requires_clean=self._requires_clean,
                 remade=remade,
             ),
             project_root=self._root,
-            now=datetime.now(UTC).astimezone(),
+            now=now,
             clock=time.perf_counter,
             on_event=noting(on_event),
         )
@@ -171,7 +182,11 @@ class Definitions:
         return report
 
     def plan(
-        self, features: Sequence[str] | None = None, *, tags: Sequence[str] | None = None
+        self,
+        features: Sequence[str] | None = None,
+        *,
+        tags: Sequence[str] | None = None,
+        as_of: str | date | None = None,
     ) -> Plan:
         """What a build would do, and why, without computing; a feature that cannot carries why.
 
@@ -182,8 +197,9 @@ class Definitions:
         planned: Plan = flow.plan(
             self._workspace(),
             chosen,
-            lambda: self._engine(None),
+            self._load,
             self._root,
+            as_of=parse_as_of(as_of, datetime.now(UTC)),
             declared=None if features or tags else self.registry.names,
         )
         return planned
@@ -197,7 +213,7 @@ class Definitions:
         """
         flow = load_module("mlforge.flows.validate", None)
         chosen = self.registry.select(features, tags)
-        validated: ValidationReport = flow.validate(chosen, self._engine(None), self._root)
+        validated: ValidationReport = flow.validate(chosen, self._load, self._root)
         return validated
 
     def list_features(self, tags: Sequence[str] | None = None) -> list[str]:
@@ -258,8 +274,11 @@ class Definitions:
     def _tagged(self, tags: Sequence[str] | None) -> list[Feature]:
         return [f for f in self.registry if not tags or {*tags} & {*f.tags}]
 
-    def _engine(self, name: str | None) -> Engine:
-        return cast("Engine", load_engine(name or self.default_engine))
+    def _engine_of(self, feature: Feature, chosen: str | None) -> str:
+        return chosen or feature.engine or self.default_engine
+
+    def _load(self, feature: Feature, chosen: str | None = None) -> Engine:
+        return cast("Engine", load_engine(self._engine_of(feature, chosen)))
 
     def _workspace(self) -> Workspace:
         return self.offline_store.workspace()

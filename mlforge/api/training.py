@@ -19,6 +19,7 @@ from mlforge.flows.resolve import Reference
 from mlforge.flows.train import Rule, TrainEvent, Wanted, train
 from mlforge.objects.files import storage_errors, sync_file, temporary_name
 from mlforge.provenance import Provenance
+from mlforge.zones import check_zone
 
 Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
 
@@ -84,23 +85,18 @@ def get_training_data(
 
     Rows: exactly the spine's, in its order, duplicates kept; the spine's columns, unchanged, then
     those of each feature. A row is null where nothing was known at its time. `timestamp`: the
-    spine's column of times, which static features do without. `timezone="UTC"`: what naive times
-    are; other zones, and `ambiguous`, are not supported. `exact_matches=False`: a feature's row
-    at just the spine's time is not known yet. `full_names`: columns are `{feature}__{column}`.
-    `at`: a commit, tag or branch that pins every feature which is not pinned itself. `on_event`:
-    called with progress.
+    spine's column of times, which static features do without. `timezone`: the zone whose local
+    times naive times are (`"UTC"`, `"Europe/Berlin"`). `ambiguous`: a local time that comes twice
+    or never is an error, or the `"earliest"` instant that it can be. `exact_matches=False`: a
+    feature's row at just the spine's time is not known yet. `full_names`: columns are
+    `{feature}__{column}`. `at`: a commit, tag or branch that pins every feature which is not
+    pinned itself. `on_event`: called with progress.
 
     Rule: docs/semantics.md#point-in-time-join.
-    Raises InvalidSpine, NaiveTimes, ColumnCollision, KeyTypeMismatch, FeatureNotFound,
-    VersionNotFound, ObjectNotFound, ObjectCorrupt.
+    Raises InvalidSpine, NaiveTimes, InvalidTimes, ColumnCollision, KeyTypeMismatch,
+    FeatureNotFound, VersionNotFound, ObjectNotFound, ObjectCorrupt.
     """
-    if ambiguous != "raise":
-        raise InvalidUsage("ambiguous= is not supported: UTC has no ambiguous times")
-    if timezone not in (None, "UTC"):
-        raise InvalidUsage(
-            f"timezone={timezone!r} is not supported",
-            hint='convert the spine\'s times to UTC, or give them their zone; then timezone="UTC"',
-        )
+    _check_zone(timezone, ambiguous)
     if isinstance(features, str):
         raise InvalidUsage("features= is a list", hint=f'features=["{features}"]')
     if not features:
@@ -112,7 +108,7 @@ def get_training_data(
         workspace,
         read_spine(spine),
         [_wanted(feature) for feature in features],
-        Rule(timestamp, exact_matches, full_names, is_utc=timezone is not None),
+        Rule(timestamp, exact_matches, full_names, timezone, ambiguous == "earliest"),
         at=workspace.history.resolve(at) if at else None,
         on_event=noting(on_event),
     )
@@ -121,6 +117,17 @@ def get_training_data(
     training.notes = trained.notes
     note_training(training)
     return training
+
+
+def _check_zone(timezone: str | None, ambiguous: str) -> None:
+    if ambiguous not in ("raise", "earliest"):
+        raise InvalidUsage(f"ambiguous={ambiguous!r} is not 'raise' or 'earliest'")
+    if timezone is None and ambiguous == "earliest":
+        raise InvalidUsage(
+            "ambiguous= is for local times, and no zone is given", hint='timezone="Europe/Berlin"'
+        )
+    if timezone not in (None, "UTC"):
+        check_zone(timezone)
 
 
 def _wanted(feature: FeatureLike) -> Wanted:

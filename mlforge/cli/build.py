@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlforge.cli.confirm import MessageOption, commit_cells, tell_detached
-from mlforge.cli.context import AnswerOption, Features, Tags, names, project, screen_of
+from mlforge.cli.context import AnswerOption, AsOf, Features, Tags, names, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import Cell, forms, plural, rows, seconds, size
 
@@ -28,6 +28,10 @@ def build(
         typer.Option("--commit/--no-commit", help="Commit, or write the files only: [git] commit"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute, and write nothing")] = False,
+    engine: Annotated[
+        str | None, typer.Option(metavar="E", help="polars or duckdb, for all of them")
+    ] = None,
+    as_of: AsOf = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compute although nothing changed")
     ] = False,
@@ -54,6 +58,8 @@ def build(
             tags=names(tags),
             version=version,
             commit=is_committed,
+            engine=engine,
+            as_of=as_of,
             dry_run=dry_run,
             force=force,
             accept_nondeterminism=accept_nondeterminism,

@@ -33,6 +33,10 @@ FeatureArgument = Annotated[
 ]
 # What --profile says to the command that runs.
 CHOSEN_PROFILE: ContextVar[str | None] = ContextVar("CHOSEN_PROFILE", default=None)
+AsOf = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Of what was known then: 2024-03-01, 2024-03-01T06:00:00Z"),
+]
 Tags = Annotated[
     list[str] | None,
     typer.Option("-t", "--tag", "--tags", metavar="TAG", help="Only features with one of these"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from mlforge.cli.context import (
+    AsOf,
     Features,
     FormatOption,
     JsonOption,
@@ -28,6 +29,7 @@ def plan(
     context: typer.Context,
     features: Features = None,
     tags: Tags = None,
+    as_of: AsOf = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
@@ -36,7 +38,7 @@ def plan(
     Example: mlforge plan -f user_spend
     """
     screen = screen_of(context)
-    planned = project().load().plan(names(features), tags=names(tags))
+    planned = project().load().plan(names(features), tags=names(tags), as_of=as_of)
     rows = [[p.name, _versions(p), _change(p), _data(p)] for p in planned]
     table = Table(("feature", "version", "change", "data"), rows, has_header=False)
     chosen = chosen_format(format, json)

@@ -103,6 +103,7 @@ def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:
             f"{rows(manifest.excluded)} without a key or time" if manifest.excluded else "",
         ),
         ("interval", str(manifest.interval or "")),
+        ("time zone", manifest.timezone or ""),
         ("max age", str(manifest.max_age or "")),
         ("data until", iso(manifest.horizon) if manifest.horizon is not None else ""),
         ("sources", ", ".join(sources)),

@@ -33,8 +33,12 @@ def train(
         str | None, typer.Option(metavar="COLUMN", help="The spine's time column")
     ] = None,
     timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="The zone of times that have none: UTC")
+        str | None, typer.Option(metavar="ZONE", help="The zone of times that have none")
     ] = None,
+    ambiguous: Annotated[
+        str,
+        typer.Option(metavar="WHICH", help="Local times that come twice or never: raise, earliest"),
+    ] = "raise",
     at: Annotated[
         str | None, typer.Option(metavar="REV", help="Pin features to a commit, tag or branch")
     ] = None,
@@ -62,6 +66,7 @@ def train(
             store=store,
             timestamp=timestamp,
             timezone=timezone,
+            ambiguous=ambiguous,
             full_names=full_names,
             at=at,
             on_event=lambda e: progress.say(str(e), e.number, e.count),

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from mlforge.definitions.entity import Entity
 from mlforge.definitions.rolling import Metric, Rolling, parse_metrics
 from mlforge.definitions.source import Source
+from mlforge.definitions.timezone import (
+    Ambiguous,
+    check_interval,
+    parse_ambiguous,
+    parse_timezone,
+)
 from mlforge.definitions.validators import Validator, problems_of
-from mlforge.errors import InvalidDuration, InvalidName
+from mlforge.errors import InvalidDuration, InvalidName, InvalidUsage
 from mlforge.ids import parse_name
+from mlforge.plugins import check_engine
 from mlforge.schema import Surrogate
 from mlforge.times import Duration
 
@@ -43,9 +50,12 @@ class Options:
     owner: str | None
     tags: Sequence[str] | None
     max_age: str | timedelta | None
+    timezone: str | None
+    ambiguous: str
     date_is: str
     tiebreak: Sequence[str] | None
     renamed_from: str | None
+    engine: str | None
     not_yet: Mapping[str, object]
 
 
@@ -94,6 +104,9 @@ class Feature:
     file: str
     line: int
     renamed_from: str | None = None
+    engine: str | None = None
+    timezone: str | None = None
+    ambiguous: Ambiguous = "raise"
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -116,7 +129,7 @@ def feature(
     max_age: str | timedelta | None = None,
     created: str | None = None,
     timezone: str | None = None,
-    ambiguous: str | None = None,
+    ambiguous: str = "raise",
     date_is: str = "end",
     tiebreak: Sequence[str] | None = None,
     engine: str | None = None,
@@ -130,23 +143,26 @@ def feature(
 
     Who and when: `keys` are the columns that say what a row is about, or `entities` with their
     `join_key`. `timestamp` is the column that says when a row was known; without it the feature
-    is static. `date_is`: whether a date means its day's `"end"` or `"start"`. `max_age`: rows
+    is static. `timezone`: the zone whose local times naive times are (`"Europe/Berlin"`), and
+    whose days the intervals follow; without it they are UTC. `ambiguous`: a local time that comes
+    twice or never, as clocks are changed, is an error (`"raise"`), or the `"earliest"` instant that
+    it can be. `date_is`: whether a date means its day's `"end"` or `"start"`. `max_age`: rows
     older than that are null in training data. Durations: `30s 15m 1h 1d 1w` or `timedelta`.
 
     What: `source` is a path or a Source. With `metrics`, rows are aggregated over windows of
-    whole `interval`s, and only keys, timestamp and metrics are kept; without, the function's
-    columns are. `tiebreak`: of rows with equal keys and timestamp, the greatest by these columns
-    is kept. `validators`: by column, run on what the function returns; one that fails stops the
-    feature. `renamed_from`: the name whose versions it continues.
+    whole `interval`s, which may be months (`1mo`) or years (`1y`) too, and only keys, timestamp
+    and metrics are kept; without, the function's columns are. `tiebreak`: of rows with equal keys
+    and timestamp, the greatest by these columns is kept. `validators`: by column, run on what the
+    function returns; one that fails stops the feature. `renamed_from`: the name whose versions it
+    continues. `engine`: `"polars"`, `"duckdb"` for data larger than memory, or another that is
+    installed; None: the project's.
 
-    `created`, `ambiguous`, a `timezone` but UTC and an `engine` but Polars are not supported.
-    Rules: docs/semantics.md#rolling-windows, docs/semantics.md#features-without-metrics.
+    `created` is not supported.
+    Rules: docs/semantics.md#time, docs/semantics.md#rolling-windows,
+    docs/semantics.md#features-without-metrics.
     """
     not_yet = {
         "created": created,
-        "timezone": timezone if timezone != "UTC" else None,
-        "ambiguous": ambiguous,
-        "engine": engine if engine != "polars" else None,
     }
     options = Options(
         keys=keys,
@@ -160,9 +176,12 @@ def feature(
         owner=owner,
         tags=tags,
         max_age=max_age,
+        timezone=timezone,
+        ambiguous=ambiguous,
         date_is=date_is,
         tiebreak=tiebreak,
         renamed_from=renamed_from,
+        engine=engine,
         not_yet={name: value for name, value in not_yet.items() if value is not None},
     )
 
@@ -212,12 +231,15 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
         description=_parse_text("description", options.description, problems),
         owner=_parse_text("owner", options.owner, problems),
         tags=_parse_list("tags", options.tags, problems),
-        max_age=_parse_duration("max_age", options.max_age, problems),
+        max_age=_parse_duration("max_age", options.max_age, problems, Duration.parse_fixed),
         date_is="start" if options.date_is == "start" else "end",
         tiebreak=_parse_list("tiebreak", options.tiebreak, problems),
         file=file,
         line=line,
         renamed_from=options.renamed_from,
+        engine=options.engine,
+        timezone=parse_timezone(options.timezone, problems),
+        ambiguous=parse_ambiguous(options.ambiguous, options.timezone, problems),
     )
     _check_rules(options, parsed, problems)
     where = f"{file}:{line}: {declaration.name}: "
@@ -225,6 +247,8 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
 
 
 def _check_rules(options: Options, feature: Feature, problems: list[str]) -> None:
+    if feature.engine is not None:
+        _check_engine(feature.engine, problems)
     if feature.renamed_from is not None:
         _parse_name(feature.renamed_from, "name that renamed_from= gives", problems)
         if feature.renamed_from == feature.name:
@@ -235,6 +259,10 @@ def _check_rules(options: Options, feature: Feature, problems: list[str]) -> Non
         problems.append("max_age needs a timestamp")
     if feature.interval and not options.metrics:
         problems.append("interval is for metrics, and there are none")
+    if feature.timezone and not feature.timestamp:
+        problems.append("timezone needs a timestamp")
+    if feature.interval and feature.timezone:
+        check_interval(feature.interval, problems)
     if feature.tiebreak and options.metrics:
         problems.append("tiebreak is for features without metrics")
     for metric in feature.metrics:
@@ -243,6 +271,13 @@ def _check_rules(options: Options, feature: Feature, problems: list[str]) -> Non
         if feature.interval:
             name = metric.output_name(feature.name, feature.interval)
             _parse_name(name, "name of a column", problems)
+
+
+def _check_engine(engine: object, problems: list[str]) -> None:
+    try:
+        check_engine(engine if isinstance(engine, str) else repr(engine))
+    except InvalidUsage as error:
+        problems.append(f"engine={engine!r}: {error.message}")
 
 
 def _parse_name(name: object, what: str, problems: list[str]) -> None:
@@ -322,12 +357,15 @@ def _parse_metrics(
 
 
 def _parse_duration(
-    what: str, value: str | timedelta | None, problems: list[str]
+    what: str,
+    value: str | timedelta | None,
+    problems: list[str],
+    parse: Callable[[str | timedelta], Duration] = Duration.parse,
 ) -> Duration | None:
     if value is None:
         return None
     try:
-        return Duration.parse(value)
+        return parse(value)
     except InvalidDuration as error:
         problems.append(f"{what}: {error.message}")
         return None

@@ -16,8 +16,10 @@ from mlforge.types import DataType, TypeKind, decimal, float64, int64
 class Rolling:
     """Windows over which columns are aggregated: `Rolling(["7d"], {"amount": ["sum"]})`.
 
-    Windows are positive multiples of the feature's interval. Aggregations: `count`, `sum`,
-    `mean`, `min`, `max`. Columns made: `{feature}__{column}__{aggregation}__{interval}__{window}`.
+    Windows are positive multiples of the feature's interval; months (`3mo`) of an interval in
+    months, years (`1y`) of one in years. Aggregations: `count`, `sum`, `mean`, `min`, `max`, `std`
+    (of a sample), `median`. Columns made:
+    `{feature}__{column}__{aggregation}__{interval}__{window}`.
     Rule: docs/semantics.md#rolling-windows.
     """
 
@@ -33,10 +35,8 @@ class Aggregation(StrEnum):
     MEAN = "mean"
     MIN = "min"
     MAX = "max"
-
-
-# Promised, and not approximated meanwhile.
-NOT_YET = ("std", "median")
+    STD = "std"
+    MEDIAN = "median"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Metric:
         match self.aggregation:
             case Aggregation.COUNT:
                 return True
-            case Aggregation.SUM | Aggregation.MEAN:
+            case Aggregation.SUM | Aggregation.MEAN | Aggregation.STD | Aggregation.MEDIAN:
                 return column.is_summable
             case Aggregation.MIN | Aggregation.MAX:
                 return column.is_ordered
@@ -64,7 +64,7 @@ class Metric:
         match self.aggregation:
             case Aggregation.COUNT:
                 return int64()
-            case Aggregation.MEAN:
+            case Aggregation.MEAN | Aggregation.STD | Aggregation.MEDIAN:
                 return float64()
             case Aggregation.SUM if column.kind is TypeKind.DECIMAL:
                 return decimal(38, column.scale)
@@ -78,7 +78,7 @@ def parse_metrics(
     rollings: Sequence[Rolling], interval: Duration | None, problems: list[str]
 ) -> tuple[Metric, ...]:
     """The metrics of all Rollings in declared order; what is wrong is added to `problems`."""
-    metrics: dict[tuple[str, str, int], Metric] = {}
+    metrics: dict[tuple[str, str, int, int], Metric] = {}
     for rolling in rollings:
         if not isinstance(rolling, Rolling):
             problems.append(f"metrics: {rolling!r} is not a Rolling")
@@ -87,7 +87,7 @@ def parse_metrics(
         for column, aggregation in _aggregations(rolling, problems):
             for window in windows:
                 metric = Metric(column, aggregation, window)
-                identity = (column, aggregation, window.microseconds)
+                identity = (column, aggregation, window.microseconds, window.months)
                 if identity in metrics:
                     problems.append(
                         f"metrics: {aggregation} of {column} over {window} stands twice"
@@ -109,7 +109,9 @@ def _windows(
         except InvalidDuration as error:
             problems.append(f"metrics: window {error.message}")
             continue
-        if interval and window.microseconds % interval.microseconds:
+        if interval and window.unit != interval.unit:
+            problems.append(f"metrics: window {window} has another unit than interval {interval}")
+        elif interval and not window.is_multiple(interval):
             problems.append(f"metrics: window {window} is no multiple of the interval {interval}")
         else:
             yield window
@@ -124,9 +126,7 @@ def _aggregations(rolling: Rolling, problems: list[str]) -> Iterator[tuple[str, 
             problems.append(f"metrics: {names!r} of {column} is not a list of aggregations")
             continue
         for name in [names] if isinstance(names, str) else names:
-            if name in NOT_YET:
-                problems.append(f"metrics: {name} of {column} is not supported")
-            elif name not in Aggregation.__members__.values():
+            if name not in Aggregation.__members__.values():
                 known = ", ".join(Aggregation)
                 problems.append(f"metrics: {name!r} of {column} is not an aggregation ({known})")
             else:

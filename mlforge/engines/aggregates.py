@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from mlforge.definitions.rolling import Aggregation
+from mlforge.engines.deviation import deviation
 from mlforge.engines.exact import (
     Flags,
     Floats,
@@ -21,6 +22,7 @@ from mlforge.engines.exact import (
     to_int64,
     to_int128,
 )
+from mlforge.engines.medians import decimal_middles, middles
 from mlforge.engines.tiles import State
 from mlforge.engines.windows import window_extremes, window_sums
 from mlforge.errors import SumOverflow
@@ -39,6 +41,8 @@ class Window:
     dictionary: pa.Array | None
     since: Integers
     upto: Integers
+    # Where the lower and the upper one of the two in the middle stand in `state.ranked`.
+    middle: tuple[Integers, Integers] | None = None
 
     @cached_property
     def counts(self) -> Integers:
@@ -94,11 +98,40 @@ def finished(window: Window, aggregation: Aggregation) -> pa.Array:
         case Aggregation.MEAN:
             sums, known = window.float_sums
             with np.errstate(invalid="ignore", divide="ignore"):
-                return arrow_array(sums / window.counts, known, float64())
+                # What is too small for float64 is 0.0, whatever its sign.
+                return arrow_array(sums / window.counts + 0.0, known, float64())
         case Aggregation.MIN:
             return _extremes(window, window.state.lowest, np.minimum)
         case Aggregation.MAX:
             return _extremes(window, window.state.highest, np.maximum)
+        case Aggregation.STD:
+            return _deviations(window)
+        case Aggregation.MEDIAN:
+            return _medians(window)
+
+
+def _deviations(window: Window) -> pa.Array:
+    assert window.state.grid is not None
+    known = window.counts > 1
+    for infinite in window.state.infinities or ():
+        known &= window.sum_of(infinite) == 0
+    squares = tuple(window.sum_of(limb) for limb in window.state.squares)
+    values = deviation(window.counts, window.limbs, squares, window.state.grid, window.type.scale)
+    return arrow_array(values, known, float64())
+
+
+def _medians(window: Window) -> pa.Array:
+    assert window.middle is not None
+    ranked, known = window.state.ranked, window.counts > 0
+    if ranked is None or not len(ranked):
+        return arrow_array(np.zeros(len(known)), known, float64())
+    if window.type.kind is not TypeKind.DECIMAL:
+        assert not isinstance(ranked, Words)
+        values = middles(*(ranked[positions] for positions in window.middle))
+        return arrow_array(values, known & ~np.isnan(values), float64())
+    words = ranked if isinstance(ranked, Words) else Words(ranked.view(np.uint64), ranked >> 63)
+    low, high = (words[positions] for positions in window.middle)
+    return arrow_array(decimal_middles(low, high, window.type.scale), known, float64())
 
 
 def _sums(window: Window) -> pa.Array:

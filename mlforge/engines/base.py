@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -30,14 +31,15 @@ class SourceFiles:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What an engine made: rows in canonical order (keys, then timestamp), unique in it.
+    """What an engine makes: rows in canonical order (keys, then timestamp), unique in it.
 
-    `rows`: the columns of `schema`, in its order, with its types. `excluded`: input rows without a
-    key or a time. `horizon`: the end of the last bucket in microseconds, None without metrics.
+    `batches`, to be taken once: with the columns of `schema`, in its order and types, cut anywhere.
+    `excluded`: input rows without a key or a time. `horizon`: the end of the last bucket in
+    microseconds; without metrics `as_of`, if it was given; None if nothing says up to when.
     """
 
     schema: Schema
-    rows: pa.Table
+    batches: Iterator[pa.RecordBatch]
     excluded: int
     horizon: int | None
 
@@ -53,7 +55,10 @@ class Failure:
 
 
 class Engine(Protocol):
-    """Runs a feature's function and computes its rows; equal bits on every engine."""
+    """Runs a feature's function and computes its rows; equal bits on every engine.
+
+    `scratch`: a folder that it may make and fill while it runs; what is left there is removed.
+    """
 
     @property
     def name(self) -> str: ...
@@ -62,10 +67,15 @@ class Engine(Protocol):
         """The schema of the rows, without computing them."""
         ...
 
-    def validate(self, feature: Feature, files: SourceFiles) -> tuple[Failure, ...]:
+    def validate(self, feature: Feature, files: SourceFiles, scratch: Path) -> tuple[Failure, ...]:
         """Every validator that the function's output fails; empty when all hold."""
         ...
 
-    def run(self, feature: Feature, files: SourceFiles) -> Computed:
-        """The rows. Raises ValidationFailed before anything else is computed."""
+    def run(
+        self, feature: Feature, files: SourceFiles, scratch: Path, as_of: int | None = None
+    ) -> AbstractContextManager[Computed]:
+        """The rows, to be taken while the context is open; of events that `as_of` knows.
+
+        On entering all input was read. Raises ValidationFailed before anything else is computed.
+        """
         ...

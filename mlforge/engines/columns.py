@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from mlforge.arrow import canonical_array
 from mlforge.definitions.rolling import Aggregation
-from mlforge.engines.exact import Flags, Integers, Words
-from mlforge.engines.metrics import Input
-from mlforge.engines.tiles import Values, grid_of
+from mlforge.engines.exact import Flags, Integers, Numbers, Words
+from mlforge.engines.tiles import Input, Values
 from mlforge.types import DataType, TypeKind, int64
 from mlforge.types.polars import from_polars
 
 # Above this many codes a row, numbering what occurs is worth its time.
 _SPARSE = 4
+_SUMMED = frozenset({Aggregation.SUM, Aggregation.MEAN, Aggregation.STD})
+_COMPARED = frozenset({Aggregation.MIN, Aggregation.MAX})
+_RANKED = frozenset({Aggregation.MEDIAN})
 
 
 def entity_codes(keys: Sequence[pl.Series]) -> Integers:
@@ -37,38 +40,48 @@ def input_of(column: pl.Series, aggregations: Set[Aggregation]) -> Input:
         # Anything can be counted, also what has no canonical type.
         return Input(Values(_known(column)), int64())
     type = from_polars(column.dtype, column.name)
-    is_summed = bool(aggregations & {Aggregation.SUM, Aggregation.MEAN})
-    is_compared = bool(aggregations & {Aggregation.MIN, Aggregation.MAX})
     if type.is_float:
-        return Input(_float_values(column, is_summed, is_compared), type)
+        return Input(_float_values(column, aggregations), type)
     is_known = _known(column)
-    addends = _addends(column, type) if is_summed else None
-    grid = None if addends is None else grid_of(addends)
-    if not is_compared:
-        return Input(Values(is_known, addends, None, grid), type)
+    addends = _addends(column, type) if aggregations & (_SUMMED | _RANKED) else None
+    values = _values(is_known, addends, aggregations)
+    if not aggregations & _COMPARED:
+        return Input(values, type)
     physical = _physical(column)
     if physical is not None:
-        ordinals = physical.fill_null(0).to_numpy()
-        return Input(Values(is_known, addends, ordinals, grid), type)
+        return Input(replace(values, ordinals=physical.fill_null(0).to_numpy()), type)
     codes, occurring = _numbered(column)
     dictionary = canonical_array(occurring.to_frame().to_arrow()[column.name], column.name)
-    ordinals = codes.fill_null(0).to_numpy()
-    return Input(Values(is_known, addends, ordinals, grid), type, dictionary)
+    return Input(replace(values, ordinals=codes.fill_null(0).to_numpy()), type, dictionary)
 
 
 def _known(column: pl.Series) -> Flags | None:
     return column.is_not_null().to_numpy() if column.null_count() else None
 
 
-def _float_values(column: pl.Series, is_summed: bool, is_compared: bool) -> Values:
+def _float_values(column: pl.Series, aggregations: Set[Aggregation]) -> Values:
     # Adding 0.0 makes -0.0 0.0; nulls come as NaN.
     numbers = column.to_numpy() + 0.0
     is_missing = np.isnan(numbers)
     is_known = None
     if is_missing.any():
         is_known, numbers = ~is_missing, np.where(is_missing, 0, numbers)
-    grid = grid_of(numbers) if is_summed else None
-    return Values(is_known, numbers if is_summed else None, numbers if is_compared else None, grid)
+    values = _values(is_known, numbers, aggregations)
+    return replace(values, ordinals=numbers) if aggregations & _COMPARED else values
+
+
+def _values(
+    is_known: Flags | None, numbers: Numbers | Words | None, aggregations: Set[Aggregation]
+) -> Values:
+    ranked = numbers if aggregations & _RANKED else None
+    if ranked is not None and is_known is not None:
+        ranked = ranked[np.flatnonzero(is_known)]
+    return Values(
+        is_known,
+        addends=numbers if aggregations & _SUMMED else None,
+        is_squared=Aggregation.STD in aggregations,
+        ranked=ranked,
+    )
 
 
 def _addends(column: pl.Series, type: DataType) -> Integers | Words:

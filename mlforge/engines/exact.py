@@ -39,7 +39,6 @@ class Words:
 # Values of which all temporaries fit the cache; whole arrays pay a page fault for each.
 BLOCK = 1 << 15
 
-_LOWEST_UNIT, _UNIT_STEP = -1080, 30
 _EXPONENT_BIAS, _MANTISSA_BITS = 1023, 52
 _MANTISSA = (1 << _MANTISSA_BITS) - 1
 
@@ -48,9 +47,8 @@ _MANTISSA = (1 << _MANTISSA_BITS) - 1
 class Grid:
     """Where a column's limbs lie: `size` limbs of `width` bits from `2**unit` upwards.
 
-    Each limb is at most 2**width in magnitude and there are fewer than 2**(62 - width) of them, so
-    the sum over any rows is below 2**62: it fits int64, and so does every prefix sum and every
-    difference of two.
+    Each limb is at most 2**width in magnitude, and a sum adds fewer than 2**(62 - width) of them:
+    so it is below 2**62 and fits int64.
     """
 
     unit: int
@@ -59,29 +57,42 @@ class Grid:
 
     @classmethod
     def spanning(cls, lowest: int, highest: int, count: int) -> Grid:
-        """For `count` numbers below 2**highest that are multiples of 2**lowest."""
-        width = 62 - count.bit_length()
-        unit = lowest - (lowest - _LOWEST_UNIT) % _UNIT_STEP
-        return cls(unit, width, max(1, -(-(highest - unit) // width)))
+        """For sums of `count` numbers below 2**highest that are multiples of 2**lowest."""
+        width, span = 62 - count.bit_length(), highest - lowest
+        if width < span <= 2 * _MANTISSA_BITS:
+            # Two limbs that are floats each are rounded by one addition.
+            width = min(width, _MANTISSA_BITS)
+        return cls(lowest, width, max(1, -(-span // width)))
 
 
 def grid_of_floats(values: Numbers, count: int | None = None) -> Grid:
-    """The grid on which the finite ones of these floats and all their sums are exact.
+    """The grid on which the finite ones of these floats, and sums of `count` of them, are exact.
 
-    `count`: of how many numbers, whose bits these span.
+    `count` None: of all of them.
     """
+    return Grid.spanning(*span_of_floats(values), len(values) if count is None else count)
+
+
+def span_of_floats(values: Numbers) -> tuple[int, int]:
+    """The lowest bit in use and the one above the highest; the finite ones count."""
     ranges = [_bit_range(block.astype(np.float64, copy=False)) for block in _blocks(values)]
     used = [bit_range for bit_range in ranges if bit_range is not None]
     lowest = min((low for low, _ in used), default=0)
-    highest = max((high for _, high in used), default=0)
-    return Grid.spanning(lowest, highest, len(values) if count is None else count)
+    return lowest, max((high for _, high in used), default=0)
 
 
-def grid_of_integers(values: Numbers) -> Grid:
-    """The grid on which these integers (of any width) and all their sums are exact."""
+def span_of_integers(values: Numbers) -> tuple[int, int]:
+    """As for floats, from 0 upwards."""
     least, greatest = (int(values.min()), int(values.max())) if len(values) else (0, 0)
-    bits = max(least.bit_length(), greatest.bit_length())
-    return Grid.spanning(0, bits, len(values))
+    return 0, max(least.bit_length(), greatest.bit_length())
+
+
+def span_of_wide(words: Words) -> tuple[int, int]:
+    """As for floats, from 0 upwards."""
+    sign = words.high >> np.int64(63)
+    high = int((words.high ^ sign).max(initial=0))
+    low = int((words.low ^ sign.view(np.uint64)).max(initial=0))
+    return 0, 64 + high.bit_length() if high else low.bit_length()
 
 
 def split_floats(values: Numbers, grid: Grid) -> Limbs:

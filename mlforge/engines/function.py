@@ -24,6 +24,8 @@ from mlforge.errors import (
 
 # What only a DataFrame, or only a LazyFrame, cannot do shows as one of these.
 _WRONG_FRAME = (AttributeError, TypeError)
+# Enough that what is done once a batch costs nothing, and little beside what an engine sorts in.
+BATCH_ROWS = 1 << 18
 _MOST_LISTED = 20
 
 
@@ -68,6 +70,22 @@ def collected(
     """These columns of the output, computed."""
     with failures(feature, files):
         return output.select(list(columns)).collect()
+
+
+def batches_of(
+    feature: Feature, files: SourceFiles, output: pl.LazyFrame, columns: Iterable[str]
+) -> Iterator[pl.DataFrame]:
+    """These columns of the output, computed and handed out in the order of its rows."""
+    with failures(feature, files):
+        batches = output.select(list(columns)).collect_batches(
+            chunk_size=BATCH_ROWS, maintain_order=True
+        )
+    while True:
+        with failures(feature, files):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 @contextmanager

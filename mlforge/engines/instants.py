@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from mlforge.definitions.feature import Feature
+from mlforge.engines.calendar import check_years, day_starts, to_utc
 from mlforge.errors import InvalidTimes
+from mlforge.times import DAY
 from mlforge.types import DataType, TypeKind
 
-_DAY = 86_400_000_000
 # Microseconds a unit, for units above it.
 _MILLISECOND = 1_000
 # 146,000 years either way: bucket arithmetic stays in int64.
@@ -29,34 +30,55 @@ def check_type(feature: Feature, dtype: pl.DataType) -> None:
     )
 
 
-def time_type(dtype: pl.DataType) -> DataType:
-    """The canonical type of an event time: in UTC if it had a zone, else naive."""
-    return DataType(TypeKind.DATETIME, is_utc=getattr(dtype, "time_zone", None) is not None)
+def time_type(feature: Feature, dtype: pl.DataType) -> DataType:
+    """The canonical type of an event time: in UTC if it or the feature has a zone, else naive."""
+    is_aware = getattr(dtype, "time_zone", None) is not None
+    return DataType(TypeKind.DATETIME, is_utc=is_aware or feature.timezone is not None)
 
 
 def instants(feature: Feature, times: pl.Series) -> pl.Series:
-    """Event times without nulls as int64; naive ones are UTC.
+    """Event times without nulls as int64; naive ones are of the feature's zone, else UTC.
 
     A Date is known when the day is over: the next midnight. Under metrics it is the day's last
     microsecond: its bucket's end, which is the row's time, is then never before the day's end and
     never a bucket later. Raises InvalidTimes.
     """
+    is_date = times.dtype == pl.Date
+    result = _days(feature, times) if is_date else _microseconds(feature, times)
+    is_local = not is_date and getattr(times.dtype, "time_zone", None) is None
+    if is_local and feature.timezone is not None:
+        is_earliest, what = feature.ambiguous == "earliest", f"{feature.name}: {times.name}"
+        utc = to_utc(result.to_numpy(), feature.timezone, is_earliest=is_earliest, what=what)
+        result = pl.Series(times.name, utc)
+    _check_range(feature, result, _FARTHEST)
+    return result
+
+
+def _microseconds(feature: Feature, times: pl.Series) -> pl.Series:
     units = times.to_physical().cast(pl.Int64)
     match times.dtype:
-        case pl.Date():
-            end = _DAY - 1 if feature.metrics else _DAY
-            result = units * _DAY + (0 if feature.date_is == "start" else end)
         case pl.Datetime(time_unit="ns"):
             if (units % 1_000 != 0).any():
                 raise _too_fine(feature, times.filter(units % 1_000 != 0)[:1])
-            result = units // 1_000
+            return units // 1_000
         case pl.Datetime(time_unit="ms"):
             _check_range(feature, units, _FARTHEST // _MILLISECOND)
-            result = units * _MILLISECOND
+            return units * _MILLISECOND
         case _:
-            result = units
-    _check_range(feature, result, _FARTHEST)
-    return result
+            return units
+
+
+def _days(feature: Feature, times: pl.Series) -> pl.Series:
+    """The day's first instant, or where the next day begins, under metrics just before that."""
+    days = times.to_physical().cast(pl.Int64)
+    _check_range(feature, days, _FARTHEST // DAY - 1)
+    if feature.date_is == "end":
+        days += 1
+    begins = days * DAY
+    if feature.timezone is not None:
+        check_years(begins.to_numpy(), f"{feature.name}: {times.name}")
+        begins = pl.Series(times.name, day_starts(days.to_numpy(), feature.timezone))
+    return begins - 1 if feature.date_is == "end" and feature.metrics else begins
 
 
 def _check_range(feature: Feature, values: pl.Series, farthest: int) -> None:

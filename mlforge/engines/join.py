@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mlforge.engines.calendar import calendar_of, check_years, day_starts, to_utc
 from mlforge.errors import (
     InvalidSpine,
     InvalidTimes,
@@ -19,11 +20,12 @@ from mlforge.errors import (
     did_you_mean,
 )
 from mlforge.pit import PitRule
-from mlforge.times import Duration, bucket_origin
+from mlforge.times import DAY
 from mlforge.types.arrow import from_arrow
 
 Int64s = npt.NDArray[np.int64]
 UInt64s = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
 
 _TIMES = (pl.Datetime, pl.Date, pl.Null)
 _LAST = np.iinfo(np.int64).max
@@ -107,10 +109,14 @@ def time_columns(spine: pl.DataFrame) -> list[str]:
     return [name for name, dtype in spine.schema.items() if dtype in (pl.Datetime, pl.Date)]
 
 
-def spine_instants(spine: pl.DataFrame, timestamp: str) -> pl.Series:
-    """The spine's times as UTC microseconds: a date is the day's beginning, a naive time is UTC.
+def spine_instants(
+    spine: pl.DataFrame, timestamp: str, timezone: str | None = None, *, is_earliest: bool = False
+) -> pl.Series:
+    """The spine's times as UTC microseconds: a date is the day's beginning, in the zone.
 
-    Raises InvalidSpine, and InvalidTimes where a time has digits below a microsecond.
+    `timezone`: whose local times naive ones are, None for UTC; `is_earliest`: of those that come
+    twice or never the earliest instant is taken. Raises InvalidSpine, and InvalidTimes where a
+    time has digits below a microsecond, or is no one instant.
     """
     if timestamp not in spine.columns:
         raise InvalidSpine(
@@ -130,6 +136,8 @@ def spine_instants(spine: pl.DataFrame, timestamp: str) -> pl.Series:
             cause="rounding a time can show a row the future",
             hint=f'cut them yourself: pl.col("{timestamp}").dt.cast_time_unit("us")',
         )
+    if timezone is not None and getattr(times.dtype, "time_zone", None) is None:
+        instants = _of_zone(instants, times.dtype == pl.Date, timezone, is_earliest)
     return instants.dt.replace_time_zone("UTC")
 
 
@@ -218,7 +226,7 @@ def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule) -> Matches:
     if rule.interval is None:
         age = _since(seen, times[rows])
     else:
-        age = np.maximum(_bucket_age(seen, rule.interval, rule.exact_matches), late)
+        age = _bucket_age(seen, found, times[rows[found]], rule)
     keeps = found if rule.max_age is None else found & (age <= rule.max_age)
     late = np.where(keeps, late, np.uint64(0))
     return Matches(
@@ -230,15 +238,17 @@ def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule) -> Matches:
     )
 
 
-def _bucket_age(seen: Int64s, interval: Duration, is_exact: bool) -> UInt64s:
-    """The time since the latest bucket end that is seen."""
-    width, origin = interval.microseconds, bucket_origin(interval)
-    # The remainders first: seen - origin can overflow.
-    age = seen % width - origin % width
-    age[age < 0] += width
-    if not is_exact:
-        age[age == 0] = width
-    return age.view(np.uint64)
+def _bucket_age(seen: Int64s, found: Flags, times: Int64s, rule: PitRule) -> UInt64s:
+    """The time since the latest bucket end that is seen, or since the horizon, which is one too.
+
+    `times`: those of the rows that are found, which are bucket ends.
+    """
+    assert rule.interval is not None
+    first = int(times.min())
+    last = int(seen[found].max()) if rule.horizon is None else rule.horizon
+    calendar = calendar_of(rule.interval, rule.timezone, first, last)
+    latest = np.clip(seen if rule.exact_matches else seen - 1, first, last)
+    return _since(seen, calendar.starts(calendar.buckets(latest)))
 
 
 def _since(later: Int64s, earlier: Int64s | np.int64) -> UInt64s:
@@ -305,6 +315,19 @@ def _as_utc(times: pl.Series) -> pl.Series:
     if isinstance(times.dtype, pl.Datetime) and times.dtype.time_zone is not None:
         return times.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
     return times
+
+
+def _of_zone(times: pl.Series, is_date: bool, timezone: str, is_earliest: bool) -> pl.Series:
+    """Local times of a zone as UTC has them; of dates, the first instants of the days."""
+    known = times.drop_nulls()
+    local = known.to_physical().to_numpy()
+    if is_date:
+        check_years(local, times.name)
+        utc = day_starts(local // DAY, timezone)
+    else:
+        utc = to_utc(local, timezone, is_earliest=is_earliest, what=times.name)
+    rows = times.is_not_null().arg_true()
+    return times.to_physical().scatter(rows, pl.Series(utc)).cast(times.dtype)
 
 
 def _time_hint(times: pl.Series, others: list[str]) -> str:

@@ -1,36 +1,74 @@
-"""Metrics: a feature's events made into its rows, in blocks of whole entities on all cores."""
+"""Metrics: events made into a feature's rows, in blocks of whole entities on all cores."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
+from mlforge.arrow import arrow_schema, canonical_table
 from mlforge.definitions.feature import Feature
-from mlforge.definitions.rolling import Metric
-from mlforge.engines.aggregates import Window, finished
+from mlforge.definitions.rolling import Aggregation, Metric
+from mlforge.engines.aggregates import Window, arrow_array, finished
+from mlforge.engines.calendar import Calendar
+from mlforge.engines.columns import input_of
 from mlforge.engines.exact import Integers
-from mlforge.engines.tiles import Events, Tiles, Values, tiles_of
-from mlforge.engines.windows import change_points
+from mlforge.engines.keyed import differs
+from mlforge.engines.medians import range_medians
+from mlforge.engines.tiles import Events, Input, State, Tiles, numbered, tiles_of
+from mlforge.engines.windows import ChangePoints, change_points
 from mlforge.errors import SumOverflow
-from mlforge.types import DataType
+from mlforge.schema import Schema
 
 # Events of which all temporaries fit the cache of a core.
-_BLOCK = 1 << 16
+BLOCK_EVENTS = 1 << 16
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
-    """A column to aggregate: its numbers, its type, and what coded values stand for."""
+class Block:
+    """Events of whole entities, their values in the same order, and each entity's keys."""
 
-    values: Values
-    type: DataType
-    dictionary: pa.Array | None = None
+    events: Events
+    inputs: Mapping[str, Input]
+    keys: pl.DataFrame
+
+
+def block_of(
+    feature: Feature, events: Events, keys: pl.DataFrame, columns: Iterable[pl.Series]
+) -> Block:
+    """A block of columns whose values are in the events' order."""
+    wanted = dict[str, set[Aggregation]]()
+    for metric in feature.metrics:
+        wanted.setdefault(metric.column, set()).add(metric.aggregation)
+    return Block(events, {c.name: input_of(c, wanted[c.name]) for c in columns}, keys)
+
+
+def sorted_block(feature: Feature, frame: pl.DataFrame, calendar: Calendar) -> Block:
+    """The block of a frame of whole keys that is sorted by keys and event time.
+
+    `frame`: rows as an `Intake` has made them ready.
+    """
+    assert feature.timestamp is not None
+    buckets = calendar.buckets(frame[feature.timestamp].to_numpy())
+    events = Events(numbered(differs(frame, feature.keys)), buckets)
+    measured = dict.fromkeys(metric.column for metric in feature.metrics)
+    keys = frame.select(feature.keys)[events.firsts]
+    return block_of(feature, events, keys, [frame[name] for name in measured])
+
+
+def lengths_of(feature: Feature) -> Mapping[Metric, int]:
+    """How many buckets each metric's window has."""
+    assert feature.interval is not None
+    return {metric: metric.window.intervals(feature.interval) for metric in feature.metrics}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +80,91 @@ class MetricRows:
     metrics: tuple[pa.Array, ...]
 
 
-def metric_rows(
-    feature: Feature, events: Events, inputs: Mapping[str, Input], horizon: int
-) -> list[MetricRows]:
-    """The rows of all entities up to the horizon's bucket, block by block.
+def metric_batches(
+    feature: Feature,
+    schema: Schema,
+    parts: Iterable[Part],
+    block: Callable[[Part], Block],
+    calendar: Calendar,
+    horizon: int,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of all entities up to the horizon's bucket, in the order of the parts.
 
-    Blocks depend on the events alone, so rows and chunks are the same on any number of cores.
+    `parts` are asked for in this thread; `block` and all that follows run in others, a few parts
+    ahead of whoever takes the rows.
     """
-    values = {name: column.values for name, column in inputs.items()}
+    target, lengths = arrow_schema(schema), lengths_of(feature)
 
-    def compute(block: tuple[int, int]) -> MetricRows:
-        tiles = tiles_of(events.part(*block), values)
-        return rows_of(feature, tiles, inputs, horizon)
+    def compute(part: Part) -> pa.RecordBatch:
+        made = block(part)
+        tiles = tiles_of(made.events, {name: i.values for name, i in made.inputs.items()})
+        rows = rows_of(feature, tiles, made.inputs, lengths, horizon)
+        keys = canonical_table(made.keys.to_arrow()).take(pa.array(rows.entities)).combine_chunks()
+        ends = arrow_array(calendar.starts(rows.ends), None, schema.type_of(schema.order[-1]))
+        owners = [keys[key].chunk(0) for key in schema.keys]
+        return pa.record_batch([*owners, ends, *rows.metrics], schema=target)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(compute, _blocks(events.entities)))
+    return _ahead(compute, parts)
+
+
+def _ahead(
+    compute: Callable[[Part], pa.RecordBatch], parts: Iterable[Part]
+) -> Iterator[pa.RecordBatch]:
+    workers = os.cpu_count() or 1
+    waiting = deque[Future[pa.RecordBatch]]()
+    with ThreadPoolExecutor(workers) as threads:
+        try:
+            for part in parts:
+                waiting.append(threads.submit(compute, part))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def rows_of(
-    feature: Feature, tiles: Tiles, inputs: Mapping[str, Input], horizon: int
+    feature: Feature,
+    tiles: Tiles,
+    inputs: Mapping[str, Input],
+    lengths: Mapping[Metric, int],
+    horizon: int,
 ) -> MetricRows:
     """The rows of these tiles, which hold at least one entity in full.
 
+    `lengths`: the number of buckets in each metric's window.
     Raises SumOverflow. Rule: docs/semantics.md#rolling-windows.
     """
-    assert feature.interval is not None
-    interval = feature.interval.microseconds
-    lengths = {metric: metric.window.microseconds // interval for metric in feature.metrics}
     points = change_points(tiles, sorted(set(lengths.values())), horizon)
     windows = dict[tuple[str, int], Window]()
-    arrays = []
-    for metric, length in lengths.items():
-        column, group = inputs[metric.column], (metric.column, length)
-        if group not in windows:
-            state, since = tiles.states[metric.column], points.since[length]
-            windows[group] = Window(state, column.type, column.dictionary, since, points.upto)
-        arrays.append(_finished(feature, metric, windows[group]))
+    for name, column in inputs.items():
+        own = sorted({length for metric, length in lengths.items() if metric.column == name})
+        middles = _middles(tiles.states[name], points, own)
+        for length in own:
+            since, middle = points.since[length], middles.get(length)
+            windows[name, length] = Window(
+                tiles.states[name], column.type, column.dictionary, since, points.upto, middle
+            )
+    arrays = [
+        _finished(feature, metric, windows[metric.column, length])
+        for metric, length in lengths.items()
+    ]
     return MetricRows(points.entities, points.ends, tuple(arrays))
+
+
+def _middles(
+    state: State, points: ChangePoints, lengths: Sequence[int]
+) -> Mapping[int, tuple[Integers, Integers]]:
+    """By window, where the two values in the middle stand; of all windows at once."""
+    if state.ranked is None:
+        return {}
+    before = np.concatenate([[0], np.cumsum(state.counts)])
+    begins = np.concatenate([before[points.since[length]] for length in lengths])
+    low, high = range_medians(state.ranked, begins, np.tile(before[points.upto], len(lengths)))
+    parts = zip(np.split(low, len(lengths)), np.split(high, len(lengths)), strict=True)
+    return dict(zip(lengths, parts, strict=True))
 
 
 def _finished(feature: Feature, metric: Metric, window: Window) -> pa.Array:
@@ -90,11 +176,3 @@ def _finished(feature: Feature, metric: Metric, window: Window) -> pa.Array:
             cause=error.cause,
             hint=error.hint,
         ) from error
-
-
-def _blocks(entities: Integers) -> list[tuple[int, int]]:
-    """Ranges of about the same number of events that divide no entity."""
-    wanted = np.arange(_BLOCK, max(len(entities), _BLOCK), _BLOCK)
-    cuts = np.unique(np.searchsorted(entities, entities[wanted]) if len(wanted) else wanted)
-    edges = [0, *(int(cut) for cut in cuts if cut), len(entities)]
-    return [(start, stop) for start, stop in pairwise(edges) if start < stop]

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
 import polars as pl
-import polars.selectors as cs
 import pyarrow as pa
 
-from mlforge.arrow import arrow_schema, canonical_table
 from mlforge.definitions.feature import Feature
-from mlforge.definitions.rolling import Aggregation
-from mlforge.engines.aggregates import arrow_array
 from mlforge.engines.base import Computed, Failure, SourceFiles
-from mlforge.engines.columns import entity_codes, input_of
-from mlforge.engines.function import collected, output_of, schema_of
-from mlforge.engines.instants import check_type, instants, time_type
-from mlforge.engines.metrics import Input, metric_rows
-from mlforge.engines.rows import unique_rows
-from mlforge.engines.tiles import sorted_events
-from mlforge.engines.told import told
-from mlforge.engines.validation import check, failed
-from mlforge.errors import InvalidName, UnsupportedType
-from mlforge.ids import parse_name
-from mlforge.schema import Column, Schema
-from mlforge.times import Duration, bucket_origin
-from mlforge.types import int64
-from mlforge.types.polars import from_polars, to_polars
+from mlforge.engines.columns import entity_codes
+from mlforge.engines.exact import Integers
+from mlforge.engines.intake import Intake, failures_of, schema_for
+from mlforge.engines.metrics import BLOCK_EVENTS, Block, block_of, metric_batches
+from mlforge.engines.order import Order
+from mlforge.engines.rows import UniqueRows
+from mlforge.schema import Schema
 
 
 class PolarsEngine:
@@ -36,134 +30,53 @@ class PolarsEngine:
 
     def schema(self, feature: Feature, files: SourceFiles) -> Schema:
         """The schema of the rows; only an eager function is computed for it."""
-        output = output_of(feature, files)
-        with told(feature, output):
-            return _schema(feature, schema_of(feature, files, output))
+        return schema_for(feature, files)
 
-    def validate(self, feature: Feature, files: SourceFiles) -> tuple[Failure, ...]:
+    def validate(self, feature: Feature, files: SourceFiles, scratch: Path) -> tuple[Failure, ...]:
         """Every validator that the function's output fails; empty when all hold."""
-        columns = (*feature.keys, *(column for column, _ in feature.validators))
-        output = output_of(feature, files)
-        return failed(feature, collected(feature, files, output, dict.fromkeys(columns)))
+        return failures_of(feature, files)
 
-    def run(self, feature: Feature, files: SourceFiles) -> Computed:
+    @contextmanager
+    def run(
+        self, feature: Feature, files: SourceFiles, scratch: Path, as_of: int | None = None
+    ) -> Iterator[Computed]:
         """The rows. Raises ValidationFailed before anything else is computed."""
-        output = output_of(feature, files)
-        with told(feature, output):
-            return self._computed(feature, files, output)
-
-    def _computed(self, feature: Feature, files: SourceFiles, output: pl.LazyFrame) -> Computed:
-        schema = _schema(feature, schema_of(feature, files, output))
-        frame = collected(feature, files, output, _needed(feature, schema))
-        check(feature, frame)
-        # Categories are a way to store strings: they sort and group as the strings do.
-        texts = frame.with_columns(cs.categorical().cast(pl.String), cs.enum().cast(pl.String))
-        complete = texts.drop_nulls(feature.order)
-        rows, horizon = _computed(feature, schema, complete)
-        return Computed(schema, rows, len(frame) - len(complete), horizon)
+        intake = Intake(feature, files, as_of)
+        frame = intake.whole()
+        rows = _rolled(feature, intake, frame) if feature.metrics else _own(feature, intake, frame)
+        yield Computed(intake.schema, rows, intake.excluded, intake.horizon)
 
 
-def _needed(feature: Feature, schema: Schema) -> list[str]:
-    """The columns of the function's output that anything is done with."""
-    validated = [column for column, _ in feature.validators]
-    if not feature.metrics:
-        return list(dict.fromkeys([*schema.names, *validated]))
-    measured = [metric.column for metric in feature.metrics]
-    return list(dict.fromkeys([*feature.order, *measured, *validated]))
+def _own(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+    rows = UniqueRows(feature, intake.schema)
+    batches = rows.take(frame)
+    rows.check()
+    return iter(batches)
 
 
-def _schema(feature: Feature, output: pl.Schema) -> Schema:
-    keys = [Column(key, from_polars(output[key], key)) for key in feature.keys]
-    for key in keys:
-        if not key.type.is_key:
-            error = UnsupportedType(
-                f"the key {key.name} is {key.type}, which has no exact equality",
-                hint=f"cast {key.name} in the function to an integer or a string",
-            )
-            error.column = key.name
-            raise error
-    times = list[Column]()
-    if feature.timestamp is not None:
-        check_type(feature, output[feature.timestamp])
-        times = [Column(feature.timestamp, time_type(output[feature.timestamp]))]
-    values = _metric_columns(feature, output) if feature.metrics else _own_columns(feature, output)
-    schema = Schema(feature.keys, feature.timestamp, (*keys, *times, *values))
-    _check_names(feature, schema)
-    return schema
-
-
-def _own_columns(feature: Feature, output: pl.Schema) -> list[Column]:
-    # A surrogate key stands for the columns that it is made of.
-    keyed = {*feature.order, *(column for made in feature.surrogates for column in made.columns)}
-    names = [name for name in output if name not in keyed]
-    return [Column(name, from_polars(output[name], name)) for name in names]
-
-
-def _metric_columns(feature: Feature, output: pl.Schema) -> list[Column]:
-    assert feature.interval is not None
-    columns = []
-    for metric in feature.metrics:
-        if metric.aggregation is Aggregation.COUNT:
-            type = int64()
-        else:
-            column = from_polars(output[metric.column], metric.column)
-            if not metric.accepts(column):
-                raise UnsupportedType(
-                    f"{feature.name}: {metric.aggregation} of {metric.column}, which is {column}",
-                    hint=f"cast {metric.column} in the function to a number",
-                )
-            type = metric.output_type(column)
-        columns.append(Column(metric.output_name(feature.name, feature.interval), type))
-    return columns
-
-
-def _check_names(feature: Feature, schema: Schema) -> None:
-    taken = dict[str, str]()
-    for name in schema.names:
-        parse_name(name, f"name of a column of {feature.name}")
-        other = taken.setdefault(name.lower(), name)
-        if other != name:
-            raise InvalidName(
-                f"{feature.name}: the columns {other} and {name} differ only in case",
-                hint="rename one of them in the function",
-            )
-
-
-def _computed(feature: Feature, schema: Schema, frame: pl.DataFrame) -> tuple[pa.Table, int | None]:
-    if feature.interval is not None and feature.metrics and len(frame):
-        return _rolled(feature, feature.interval, schema, frame)
-    if feature.metrics:
-        return arrow_schema(schema).empty_table(), None
-    if feature.timestamp is not None:
-        times = instants(feature, frame[feature.timestamp])
-        dtype = to_polars(schema.type_of(feature.timestamp))
-        frame = frame.with_columns(times.cast(dtype).alias(feature.timestamp))
-    rows = unique_rows(feature, frame.select(schema.names))
-    # Before 2.0 Polars cannot hand out structs in several chunks.
-    return canonical_table(rows.rechunk().to_arrow()).cast(arrow_schema(schema)), None
-
-
-def _rolled(
-    feature: Feature, interval: Duration, schema: Schema, frame: pl.DataFrame
-) -> tuple[pa.Table, int]:
+def _rolled(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+    horizon = intake.horizon_bucket
+    if horizon is None or not len(frame):
+        return iter(())
     assert feature.timestamp is not None
-    origin, length = bucket_origin(interval), interval.microseconds
-    times = instants(feature, frame[feature.timestamp]).to_numpy()
-    buckets = (times - origin) // length
-    horizon = int(buckets.max()) + 1
-    events = sorted_events(entity_codes([frame[key] for key in feature.keys]), buckets)
-    inputs = _inputs(feature, frame)
-    owners = canonical_table(frame.select(feature.keys)[events.firsts].to_arrow())
-    batches = []
-    for rows in metric_rows(feature, events, inputs, horizon):
-        keys = [owners[key].combine_chunks().take(pa.array(rows.entities)) for key in feature.keys]
-        ends = arrow_array(rows.ends * length + origin, None, schema.type_of(feature.timestamp))
-        batches.append(pa.record_batch([*keys, ends, *rows.metrics], schema=arrow_schema(schema)))
-    return pa.Table.from_batches(batches), horizon * length + origin
+    buckets = intake.calendar.buckets(frame[feature.timestamp].to_numpy())
+    order = Order(entity_codes([frame[key] for key in feature.keys]), buckets)
+    frame = frame.drop(feature.timestamp)
+
+    def block(cut: tuple[int, int]) -> Block:
+        events, positions = order.part(*cut)
+        keys = frame.select(feature.keys)[positions[events.firsts]]
+        measured = dict.fromkeys(metric.column for metric in feature.metrics)
+        columns = [_gathered(frame[name], positions) for name in measured]
+        return block_of(feature, events, keys, columns)
+
+    cuts = order.cuts(BLOCK_EVENTS)
+    return metric_batches(feature, intake.schema, cuts, block, intake.calendar, horizon)
 
 
-def _inputs(feature: Feature, frame: pl.DataFrame) -> dict[str, Input]:
-    wanted = dict[str, set[Aggregation]]()
-    for metric in feature.metrics:
-        wanted.setdefault(metric.column, set()).add(metric.aggregation)
-    return {name: input_of(frame[name], aggregations) for name, aggregations in wanted.items()}
+def _gathered(column: pl.Series, positions: Integers) -> pl.Series:
+    is_plain = column.dtype.is_float() or column.dtype.is_integer()
+    if column.null_count() or not is_plain:
+        return column.gather(positions)
+    # Without a look at nulls and bounds: five times as fast as in Polars.
+    return pl.Series(column.name, np.take(column.to_numpy(), positions, mode="clip"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import TypeAlias
 
 import numpy as np
 import polars as pl
@@ -26,7 +28,7 @@ from mlforge.engines.exact import (
     split_integers,
     split_wide,
 )
-from mlforge.engines.tiles import grid_of
+from mlforge.engines.tiles import span_of
 from mlforge.ids import ContentHash
 from mlforge.profile import ColumnProfile, Profile, shortened
 from mlforge.schema import Column, Schema
@@ -36,8 +38,6 @@ from mlforge.types import DataType, TypeKind
 # Texts that are looked at to say whether few differ, and how many times each must then occur.
 _SAMPLE = 1 << 12
 _RARE = 8
-# Columns at a time: each needs room for a few copies of itself.
-_WORKERS = min(4, os.cpu_count() or 1)
 # Up to so many possible integers a row, marking those that occur beats sorting.
 _SPARSE = 8
 _EPOCH = date(1970, 1, 1)
@@ -54,28 +54,34 @@ class _Values:
     nans: int | None = None
 
 
-def profile_of(table: pa.Table, schema: Schema, content_hash: ContentHash) -> Profile:
+Columns: TypeAlias = Callable[[str], pa.ChunkedArray]
+
+
+def profile_of(
+    columns: Columns, rows: int, schema: Schema, content_hash: ContentHash, *, at_once: int = 4
+) -> Profile:
     """The profile of a table in canonical types and canonical row order.
 
+    `columns`: gives one by its name; `at_once`: so many of them are in memory, with a few copies.
     Rule: docs/formats.md#profile.
     """
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        keys = pool.submit(_distinct_keys, table, schema) if len(schema.keys) > 1 else None
-        columns = tuple(pool.map(lambda c: _column(table, c, schema), schema.columns))
-    only_key = next(column for column in columns if column.name == schema.keys[0]).distinct or 0
-    first, last = _time_range(table, schema)
+    with ThreadPoolExecutor(min(at_once, os.cpu_count() or 1)) as pool:
+        keys = pool.submit(_distinct_keys, columns, rows, schema) if len(schema.keys) > 1 else None
+        profiles = tuple(pool.map(lambda c: _column(columns(c.name), c, schema), schema.columns))
+        times = pool.submit(_time_range, columns, rows, schema)
+    only_key = next(column for column in profiles if column.name == schema.keys[0]).distinct or 0
+    first, last = times.result()
     return Profile(
         content_hash=content_hash,
-        rows=table.num_rows,
+        rows=rows,
         distinct_keys=keys.result() if keys else only_key,
         first_time=first,
         last_time=last,
-        columns=columns,
+        columns=profiles,
     )
 
 
-def _column(table: pa.Table, declared: Column, schema: Schema) -> ColumnProfile:
-    column = table[declared.name]
+def _column(column: pa.ChunkedArray, declared: Column, schema: Schema) -> ColumnProfile:
     known = (pc.drop_null(column) if column.null_count else column).combine_chunks()
     array = known if isinstance(known, pa.Array) else pa.concat_arrays(known.chunks)
     if declared.type.is_nested:
@@ -162,7 +168,7 @@ def _sums(values: Numbers | Words, grid: Grid) -> list[int]:
 
 
 def _sum(values: Numbers | Words) -> int:
-    grid = grid_of(values)
+    grid = Grid.spanning(*span_of(values), len(values))
     return sum(limb << grid.width * place for place, limb in enumerate(_sums(values, grid)))
 
 
@@ -268,20 +274,20 @@ def _date(days: int) -> str:
         return f"{days} d"
 
 
-def _time_range(table: pa.Table, schema: Schema) -> tuple[int | None, int | None]:
-    if schema.timestamp is None or not table.num_rows:
+def _time_range(columns: Columns, rows: int, schema: Schema) -> tuple[int | None, int | None]:
+    if schema.timestamp is None or not rows:
         return None, None
-    extremes = pc.min_max(pc.cast(table[schema.timestamp], pa.int64()))
+    extremes = pc.min_max(pc.cast(columns(schema.timestamp), pa.int64()))
     return extremes["min"].as_py(), extremes["max"].as_py()
 
 
-def _distinct_keys(table: pa.Table, schema: Schema) -> int:
+def _distinct_keys(columns: Columns, rows: int, schema: Schema) -> int:
     """Rows are sorted by keys: a new one begins wherever a key differs from the row before."""
-    if not table.num_rows:
+    if not rows:
         return 0
-    begins = np.zeros(table.num_rows - 1, dtype=np.bool_)
+    begins = np.zeros(rows - 1, dtype=np.bool_)
     for key in schema.keys:
-        begins |= _differs(table[key])
+        begins |= _differs(columns(key))
     return int(np.count_nonzero(begins)) + 1
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 
+from mlforge.engines.deviation import deviation_grid, squares
 from mlforge.engines.exact import (
     Flags,
     Grid,
@@ -15,12 +17,14 @@ from mlforge.engines.exact import (
     Limbs,
     Numbers,
     Words,
-    grid_of_floats,
-    grid_of_integers,
+    span_of_floats,
+    span_of_integers,
+    span_of_wide,
     split_floats,
     split_integers,
     split_wide,
 )
+from mlforge.types import DataType
 
 Infinities: TypeAlias = tuple[Integers, Integers]
 
@@ -29,7 +33,8 @@ Infinities: TypeAlias = tuple[Integers, Integers]
 class State:
     """One column's state in each tile.
 
-    `counts`: values that are neither null nor NaN. `limbs`: of their finite sum on `grid`.
+    `counts`: values that are neither null nor NaN. `limbs`: of their finite sum on `grid`;
+    `squares`: of the sum of their squares. `ranked`: all these values, tile after tile.
     `infinities`: how many are positive and negative, None if none is. `lowest`, `highest`: any
     value where the count is 0.
     """
@@ -37,9 +42,11 @@ class State:
     counts: Integers
     grid: Grid | None = None
     limbs: Limbs = ()
+    squares: Limbs = ()
     infinities: Infinities | None = None
     lowest: Numbers | None = None
     highest: Numbers | None = None
+    ranked: Numbers | Words | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,80 +60,71 @@ class Tiles:
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """A column's values in row order, as numbers that add and compare as the values do.
+    """A column's values in the events' order, as numbers that add and compare as the values do.
 
     `addends`: floats or integers, 0 for null and NaN; None if nothing is summed.
     `ordinals`: None if nothing is compared. `is_known`: neither null nor NaN; None if all are.
+    `is_squared`: whether squares are summed, too. `ranked`: the known ones; None without a median.
     """
 
     is_known: Flags | None = None
     addends: Numbers | Words | None = None
     ordinals: Numbers | None = None
-    grid: Grid | None = None
+    is_squared: bool = False
+    ranked: Numbers | Words | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A column to aggregate: its numbers, its type, and what coded values stand for."""
+
+    values: Values
+    type: DataType
+    dictionary: pa.Array | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Rows sorted by (entity, bucket), with where each stands in the input.
+    """Events of whole entities, at least one, by (entity, bucket).
 
-    Entities are numbered from 0 without gaps, in the order of their codes.
+    Entities are numbered from 0 without gaps.
     """
 
     entities: Integers
     buckets: Integers
-    positions: Integers
 
     @property
     def firsts(self) -> Integers:
-        """Where an event of each entity stands in the input."""
-        if not len(self.entities):
-            return self.positions
-        return self.positions[np.flatnonzero(np.diff(self.entities, prepend=-1))]
-
-    def part(self, start: int, stop: int) -> Events:
-        rows = slice(start, stop)
-        return Events(self.entities[rows], self.buckets[rows], self.positions[rows])
+        """Where each entity's events begin."""
+        return np.flatnonzero(np.diff(self.entities, prepend=-1))
 
 
-def grid_of(addends: Numbers | Words) -> Grid:
-    """The grid on which these values and all their sums are exact."""
+def span_of(addends: Numbers | Words) -> tuple[int, int]:
+    """The lowest bit that these values use, and the one above the highest."""
     if isinstance(addends, Words):
-        return Grid.spanning(0, 127, len(addends))
+        return span_of_wide(addends)
     is_float = np.issubdtype(addends.dtype, np.floating)
-    return grid_of_floats(addends) if is_float else grid_of_integers(addends)
+    return span_of_floats(addends) if is_float else span_of_integers(addends)
 
 
-def sorted_events(codes: Integers, buckets: Integers) -> Events:
-    """The rows by (entity, bucket); entities come as codes from 0 upwards."""
-    if not len(codes):
-        return Events(codes, buckets, np.zeros(0, dtype=np.int64))
-    base, rows = int(buckets.min()), len(codes)
-    bucket_bits, row_bits = (int(buckets.max()) - base).bit_length(), (rows - 1).bit_length()
-    if int(codes.max()).bit_length() + bucket_bits + row_bits > 63:
-        order = np.lexsort((buckets, codes))
-        return Events(_numbered(codes[order]), buckets[order], order)
-    # One integer holds entity, bucket and row: sorting it is five times as fast as an argsort.
-    packed = ((codes << bucket_bits | (buckets - base)) << row_bits) | np.arange(rows)
-    packed.sort()
-    positions = packed & ((1 << row_bits) - 1)
-    packed >>= row_bits
-    entities = _numbered(packed >> bucket_bits)
-    packed &= (1 << bucket_bits) - 1
-    packed += base
-    return Events(entities, packed, positions)
+def numbered(is_other: Flags) -> Integers:
+    """0, 1, 2 and so on, one more wherever a row is another one than the row before.
 
-
-def _numbered(codes: Integers) -> Integers:
-    """Sorted codes as 0, 1, 2 and so on."""
-    numbers = np.zeros(len(codes), dtype=np.int64)
-    np.cumsum(codes[1:] != codes[:-1], out=numbers[1:])
+    `is_other`: of each row but the first.
+    """
+    numbers = np.zeros(len(is_other) + 1, dtype=np.int64)
+    np.cumsum(is_other, out=numbers[1:])
     return numbers
 
 
 def tiles_of(events: Events, columns: Mapping[str, Values]) -> Tiles:
-    """The tiles of these events (at least one), which hold each of their entities in full."""
+    """The tiles of these events."""
     starts = _starts(events.entities, events.buckets)
-    states = {name: _state(values, events.positions, starts) for name, values in columns.items()}
+    # No window holds more than an entity's events. Prefix sums over more of them may wrap: the
+    # difference of two is right all the same.
+    most = int(np.bincount(events.entities).max())
+    rows = len(events.buckets)
+    states = {name: _state(values, rows, starts, most) for name, values in columns.items()}
     return Tiles(events.entities[starts], events.buckets[starts], states)
 
 
@@ -136,19 +134,22 @@ def _starts(entities: Integers, buckets: Integers) -> Integers:
     return np.flatnonzero(is_start)
 
 
-def _state(values: Values, positions: Integers, starts: Integers) -> State:
-    known = None if values.is_known is None else values.is_known[positions]
-    ordinals = None if values.ordinals is None else values.ordinals[positions]
-    limbs, infinities = Limbs(), None
-    if values.addends is not None and values.grid is not None:
-        limbs, infinities = _limbs(values.addends[positions], values.grid, starts)
+def _state(values: Values, rows: int, starts: Integers, most: int) -> State:
+    grid, limbs, infinities = None, Limbs(), None
+    if values.addends is not None:
+        made = deviation_grid if values.is_squared else Grid.spanning
+        grid = made(*span_of(values.addends), most)
+        limbs, infinities = _limbs(values.addends, grid, starts)
+    squared = squares(limbs) if values.is_squared else Limbs()
     return State(
-        counts=_counts(known, starts, len(positions)),
-        grid=values.grid,
+        counts=_counts(values.is_known, starts, rows),
+        grid=grid,
         limbs=tuple(np.add.reduceat(limb, starts) for limb in limbs),
+        squares=tuple(np.add.reduceat(limb, starts) for limb in squared),
         infinities=infinities,
-        lowest=_extreme(ordinals, known, starts, np.minimum),
-        highest=_extreme(ordinals, known, starts, np.maximum),
+        ranked=values.ranked,
+        lowest=_extreme(values, starts, np.minimum),
+        highest=_extreme(values, starts, np.maximum),
     )
 
 
@@ -180,13 +181,12 @@ def _finite(addends: Numbers, starts: Integers) -> tuple[Numbers, Infinities | N
     return np.where(is_finite, addends, 0), (positive, negative)
 
 
-def _extreme(
-    ordinals: Numbers | None, known: Flags | None, starts: Integers, pick: np.ufunc
-) -> Numbers | None:
-    if ordinals is None:
+def _extreme(values: Values, starts: Integers, pick: np.ufunc) -> Numbers | None:
+    if values.ordinals is None:
         return None
-    if known is not None:
-        ordinals = np.where(known, ordinals, _identity(ordinals.dtype, pick))
+    ordinals = values.ordinals
+    if values.is_known is not None:
+        ordinals = np.where(values.is_known, ordinals, _identity(ordinals.dtype, pick))
     reduced: Numbers = pick.reduceat(ordinals, starts)
     return reduced
 

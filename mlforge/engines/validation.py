@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 import polars as pl
@@ -26,41 +27,79 @@ from mlforge.errors import InvalidDefinitions, ValidationFailed
 _EXAMPLES = 3
 
 
-def failed(feature: Feature, frame: pl.DataFrame) -> tuple[Failure, ...]:
-    """Every validator that does not hold. Raises InvalidDefinitions where one cannot be asked."""
-    failing = _expressions(feature, frame.schema)
-    if not failing:
-        return ()
-    try:
-        masks = frame.lazy().select(failing).collect()
-    except pl.exceptions.ComputeError as error:
-        raise InvalidDefinitions(
-            [f"{_where(feature)}: validators: {str(error).splitlines()[0]}"],
-            hint="patterns are those of Rust's regex: no look-around, no back-references",
-        ) from error
-    return tuple(
-        _failure(feature, frame, column, validator, mask)
-        for (column, validator), mask in zip(feature.validators, masks, strict=True)
-        if mask.any()
-    )
+class Validation:
+    """A feature's validators, asked of its rows batch by batch.
 
+    Raises InvalidDefinitions where one cannot be asked.
+    """
 
-def check(feature: Feature, frame: pl.DataFrame) -> None:
-    """Raise ValidationFailed if a validator does not hold, with all that do not."""
-    failures = failed(feature, frame)
-    if failures:
-        count = "1 validator fails" if len(failures) == 1 else f"{len(failures)} validators fail"
-        lines = [
-            f"{failure.column} {failure.validator}: {_rows(failure.count)}, "
-            + "; ".join(failure.examples)
-            for failure in failures
-        ]
-        raise ValidationFailed("\n  ".join([f"{feature.name}: {count}", *lines]))
+    def __init__(self, feature: Feature, schema: pl.Schema) -> None:
+        self._feature = feature
+        self._asked = _expressions(feature, schema)
+        self._found: dict[int, Failure] = {}
+        self._rows = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """What is asked, and by what a row is told."""
+        asked = (column for column, _ in self._feature.validators)
+        return list(dict.fromkeys([*self._feature.keys, *asked]))
+
+    @property
+    def uniques(self) -> list[tuple[int, str]]:
+        """The validators that one batch cannot answer: number and column."""
+        declared = enumerate(self._feature.validators)
+        return [(number, column) for number, (column, v) in declared if isinstance(v, Unique)]
+
+    def take(self, frame: pl.DataFrame, *, is_all: bool) -> None:
+        """Ask the next rows; `unique` only if these are all rows."""
+        left = set[int]() if is_all else {number for number, _ in self.uniques}
+        asked = [self._asked[n].alias(str(n)) for n in range(len(self._asked)) if n not in left]
+        for mask in self._masks(frame, asked) if asked else ():
+            if mask.any():
+                rows = mask.arg_true()
+                first = frame[rows.head(_EXAMPLES)]
+                self.add(int(mask.name), len(rows), first, [*(rows.head(_EXAMPLES) + self._rows)])
+        self._rows += len(frame)
+
+    def add(self, number: int, count: int, first: pl.DataFrame, rows: Sequence[int]) -> None:
+        """So many more rows fail the validator of this number; the first of them, and where."""
+        column, validator = self._feature.validators[number]
+        known = self._found.get(number, Failure(column, str(validator), 0, ()))
+        examples = (*known.examples, *_examples(self._feature, column, first, rows))[:_EXAMPLES]
+        self._found[number] = replace(known, count=known.count + count, examples=examples)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """Every validator that does not hold, in declared order."""
+        return tuple(self._found[number] for number in sorted(self._found))
+
+    def check(self) -> None:
+        """Raise ValidationFailed if a validator does not hold, with all that do not."""
+        if self._found:
+            failures = self.failures
+            one = "1 validator fails"
+            count = one if len(failures) == 1 else f"{len(failures)} validators fail"
+            lines = [
+                f"{failure.column} {failure.validator}: {_counted(failure.count)}, "
+                + "; ".join(failure.examples)
+                for failure in failures
+            ]
+            raise ValidationFailed("\n  ".join([f"{self._feature.name}: {count}", *lines]))
+
+    def _masks(self, frame: pl.DataFrame, asked: Sequence[pl.Expr]) -> pl.DataFrame:
+        try:
+            return frame.lazy().select(asked).collect()
+        except pl.exceptions.ComputeError as error:
+            raise InvalidDefinitions(
+                [f"{_where(self._feature)}: validators: {str(error).splitlines()[0]}"],
+                hint="patterns are those of Rust's regex: no look-around, no back-references",
+            ) from error
 
 
 def _expressions(feature: Feature, schema: pl.Schema) -> list[pl.Expr]:
     problems, expressions = list[str](), list[pl.Expr]()
-    for index, (column, validator) in enumerate(feature.validators):
+    for column, validator in feature.validators:
         unfit = [bound for bound in _bounds(validator) if not comparable(schema[column], bound)]
         if isinstance(validator, MatchesRegex) and not is_text(schema[column]):
             unfit = [validator.pattern]
@@ -70,8 +109,7 @@ def _expressions(feature: Feature, schema: pl.Schema) -> list[pl.Expr]:
                 f"which cannot be compared with {unfit[0]!r}"
             )
         else:
-            fails = _fails(column, schema[column], validator)
-            expressions.append(fails.fill_null(False).alias(str(index)))
+            expressions.append(_fails(column, schema[column], validator).fill_null(False))
     if problems:
         raise InvalidDefinitions(problems)
     return expressions
@@ -110,16 +148,13 @@ def _bounds(validator: Validator) -> Sequence[Scalar]:
             return ()
 
 
-def _failure(
-    feature: Feature, frame: pl.DataFrame, column: str, validator: Validator, mask: pl.Series
-) -> Failure:
-    rows = mask.arg_true().head(_EXAMPLES).to_list()
-    keys = [key for key in feature.keys if key != column and key in frame.columns]
-    examples = []
-    for row in rows:
-        owner = "".join(f", {key} = {_short(frame[key][row])}" for key in keys)
-        examples.append(f"{column} = {_short(frame[column][row])} (row {row + 1}{owner})")
-    return Failure(column, str(validator), int(mask.sum()), tuple(examples))
+def _examples(
+    feature: Feature, column: str, first: pl.DataFrame, rows: Sequence[int]
+) -> Iterator[str]:
+    keys = [key for key in feature.keys if key != column and key in first.columns]
+    for row, values in zip(rows, first.iter_rows(named=True), strict=True):
+        owner = "".join(f", {key} = {_short(values[key])}" for key in keys)
+        yield f"{column} = {_short(values[column])} (row {row + 1}{owner})"
 
 
 def _short(value: object) -> str:
@@ -127,7 +162,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _rows(count: int) -> str:
+def _counted(count: int) -> str:
     return "1 row fails" if count == 1 else f"{count} rows fail"
 
 

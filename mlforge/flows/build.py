@@ -31,7 +31,7 @@ from mlforge.plugins import load_module
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
-    """How to build. `is_dry`: compute, and write nothing.
+    """How to build. `is_dry`: compute, and write nothing. `as_of`: of what was known then.
 
     `remade`: of features whose rows are made again, and that get no version, the version.
     """
@@ -40,6 +40,7 @@ class BuildOptions:
     is_committed: bool = True
     is_dry: bool = False
     is_forced: bool = False
+    as_of: int | None = None
     requires_clean: bool = False
     remade: Mapping[str, Manifest] = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ class _Work:
 def build(
     workspace: Workspace,
     features: Sequence[Feature],
-    engine: Callable[[], Engine],
+    engine: Callable[[Feature], Engine],
     options: BuildOptions,
     *,
     project_root: Path,
@@ -120,7 +121,7 @@ class _Builder:
     def __init__(
         self,
         workspace: Workspace,
-        engine: Callable[[], Engine],
+        engine: Callable[[Feature], Engine],
         options: BuildOptions,
         project_root: Path,
         digests: DigestCache,
@@ -137,7 +138,7 @@ class _Builder:
         """The feature's product, computed only if its recipe is not known to give the head."""
         work = _Work(feature)
         try:
-            ingredients = gather(feature, self._root, self._digests)
+            ingredients = gather(feature, self._root, self._digests, self._options.as_of)
             if feature.name in self._options.remade:
                 self._remake(work, ingredients, self._options.remade[feature.name])
                 return work
@@ -183,8 +184,12 @@ class _Builder:
         work.product, work.new_bytes = flow.compute(
             self._workspace,
             ingredients,
-            self._engine(),
-            is_stored=not self._options.is_dry,
+            flow.Way(
+                self._engine(ingredients.feature),
+                # A version knows up to its horizon, whatever its source has got since.
+                as_of=work.remade.horizon if work.remade else self._options.as_of,
+                is_stored=not self._options.is_dry,
+            ),
             check=lambda content: self._check(work, ingredients, content),
         )
         feature = ingredients.feature
@@ -319,7 +324,7 @@ def _failed(work: _Work) -> BuildOutcome:
 def _product_of(ingredients: Ingredients, current: Manifest) -> Product:
     return Product(
         name=ingredients.feature.name,
-        declared=ingredients.declared(current.schema, current.content_hash),
+        declared=ingredients.declared(current.schema, current.content_hash, current.horizon),
         recipe=ingredients.recipe,
         parts=current.parts,
         rows=current.rows,

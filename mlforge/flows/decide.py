@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mlforge import versioning
 from mlforge.errors import InvalidName, ShallowHistory
@@ -35,12 +35,12 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user chose about numbers and commits."""
+    """What the user chose about numbers and commits; `engines`: by feature, the engine's name."""
 
     version: Version | None = None
     accept_nondeterminism: bool = False
     message: str | None = None
-    engine: str = "polars"
+    engines: Mapping[str, str] = field(default_factory=dict)
     is_committed: bool = True
 
 
@@ -159,10 +159,11 @@ def renamed_from(name: str) -> Change:
 
 def _is_made_differently(current: Manifest, product: Product) -> bool:
     made, declared = current, product.declared
-    return (made.sources, made.code_hash, made.config_hash) != (
+    return (made.sources, made.code_hash, made.config_hash, made.horizon) != (
         declared.sources,
         declared.code_hash,
         declared.config_hash,
+        declared.horizon,
     )
 
 
@@ -225,7 +226,7 @@ def _manifest(
         entities=declared.entities,
         surrogates=declared.surrogates,
         interval=declared.interval,
-        timezone=None,
+        timezone=declared.timezone,
         max_age=declared.max_age,
         created=None,
         tiebreak=declared.tiebreak,

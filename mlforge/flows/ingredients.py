@@ -38,7 +38,9 @@ class Ingredients:
     def validators(self) -> tuple[Validation, ...]:
         return tuple(Validation(column, rule) for column, rule in validators_text(self.feature))
 
-    def declared(self, schema: Schema, content: ContentHash | None) -> versioning.Declared:
+    def declared(
+        self, schema: Schema, content: ContentHash | None, horizon: int | None
+    ) -> versioning.Declared:
         """In the words of a manifest, so that it can be compared with one."""
         feature = self.feature
         return versioning.Declared(
@@ -46,6 +48,7 @@ class Ingredients:
             entities=feature.entities,
             surrogates=feature.surrogates,
             interval=feature.interval,
+            timezone=feature.timezone,
             max_age=feature.max_age,
             tiebreak=feature.tiebreak,
             config_hash=self.config_hash,
@@ -56,15 +59,19 @@ class Ingredients:
             tags=feature.tags,
             validators=self.validators,
             content_hash=content,
+            horizon=horizon,
         )
 
 
-def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingredients:
+def gather(
+    feature: Feature, project_root: Path, digests: DigestCache, as_of: int | None
+) -> Ingredients:
     """Hash what a feature is built from. Raises SourceNotFound."""
     files = find_files(feature.source, project_root, feature.name)
     sources = (record(feature.source, files, digests),)
     config, code = config_hash(feature), code_of(feature.function)
-    packages = {*code.packages, *_ALWAYS_REACHED}
+    zones = ("tzdata",) if feature.timezone else ()
+    packages = {*code.packages, *_ALWAYS_REACHED, *zones}
     recipe = Recipe.of(
         encode(
             {
@@ -72,7 +79,7 @@ def gather(feature: Feature, project_root: Path, digests: DigestCache) -> Ingred
                 "code": code.hash.hex,
                 "config": config.hex,
                 "validators": validators_text(feature),
-                "as_of": None,
+                "as_of": as_of if feature.timestamp else None,
                 "semantics": SEMANTICS,
                 "packages": {name: import_version(name) for name in packages},
             }
@@ -97,4 +104,4 @@ def recompute_causes(ingredients: Ingredients, current: Manifest) -> tuple[str, 
         causes.append("declaration")
     if current.validators != ingredients.validators:
         causes.append("validators")
-    return tuple(causes or ["package versions"])
+    return tuple(causes or ["package versions or as_of"])

@@ -26,19 +26,17 @@ class _Owner:
 
 def leftovers(workspace: Workspace) -> Leftovers:
     """Count what no living process owns. Any command that reads git's history cleans leases up."""
-    scratch = [path for path in _files(workspace.objects.root / "tmp") if not _is_alive(_pid(path))]
+    folders = {workspace.objects.root / "tmp", workspace.private / "tmp"}
+    files = [path for folder in folders for path in folder.glob("*")]
+    scratch = [path for path in files if not is_alive(owner_pid(path))]
     drafts = [path for path in workspace.folder.glob("**/.tmp-*") if path.is_file()]
     lease = workspace.private / "leases" / "commit.json"
-    is_stale = lease.is_file() and not _is_alive(_owner(lease))
+    is_stale = lease.is_file() and not is_alive(_owner(lease))
     return Leftovers(len(scratch) + len(drafts), int(is_stale))
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*") if path.is_file()]
-
-
-def _pid(path: Path) -> int:
-    """A scratch file's name begins with its process."""
+def owner_pid(path: Path) -> int:
+    """The name of a scratch file or folder begins with its process; 0 if it does not."""
     first = path.name.partition("-")[0]
     return int(first) if first.isdecimal() and len(first) < 10 else 0
 
@@ -50,7 +48,8 @@ def _owner(lease: Path) -> int:
         return 0
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine has this number."""
     if pid <= 0:
         return False
     try:

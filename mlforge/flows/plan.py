@@ -140,9 +140,10 @@ def _row(planned: PlannedFeature) -> tuple[str, ...]:
 def plan(
     workspace: Workspace,
     features: Sequence[Feature],
-    engine: Callable[[], Engine],
+    engine: Callable[[Feature], Engine],
     project_root: Path,
     *,
+    as_of: int | None,
     declared: Collection[str] | None = None,
 ) -> Plan:
     """What a build would do with each feature, as far as it is certain without computing.
@@ -150,7 +151,7 @@ def plan(
     `declared`: all names that are; what the commit has besides is retired. None: not asked.
     """
     commit = workspace.history.head().commit
-    planner = _Planner(workspace, engine, project_root, commit)
+    planner = _Planner(workspace, engine, project_root, commit, as_of)
     planned = tuple(map(planner.plan, features))
     return Plan((*planned, *(_retired(workspace, commit, declared) if commit and declared else ())))
 
@@ -170,12 +171,14 @@ class _Planner:
     def __init__(
         self,
         workspace: Workspace,
-        engine: Callable[[], Engine],
+        engine: Callable[[Feature], Engine],
         project_root: Path,
         commit: CommitId | None,
+        as_of: int | None,
     ) -> None:
         self._workspace = workspace
         self._engine = engine
+        self._as_of = as_of
         self._root = project_root
         self._commit = commit
         self._digests = DigestCache(workspace.cache / "sources.json")
@@ -187,13 +190,14 @@ class _Planner:
         current = standing.head
         head = current.version if current else None
         try:
-            ingredients = gather(feature, self._root, self._digests)
+            ingredients = gather(feature, self._root, self._digests, self._as_of)
             schema = _schema(ingredients, self._engine, standing)
         except MlforgeError as error:
             failed, change = PlanStatus.FAILED, versioning.UNCHANGED
             return PlannedFeature(feature.name, failed, head, None, change, (), error)
         known = self._known(ingredients, standing)
-        declared = ingredients.declared(schema, known.content_hash if known else None)
+        content, horizon = (known.content_hash, known.horizon) if known else (None, None)
+        declared = ingredients.declared(schema, content, horizon)
         equal = equal_to(standing, feature.name, declared) if known else None
         if equal is None:
             planned = self._changed(ingredients, standing, declared, is_known=known is not None)
@@ -279,8 +283,10 @@ def _change(manifest: Manifest, name: str, declared: versioning.Declared) -> ver
     return renamed_from(manifest.name) if is_other_name else change
 
 
-def _schema(ingredients: Ingredients, engine: Callable[[], Engine], standing: Standing) -> Schema:
+def _schema(
+    ingredients: Ingredients, engine: Callable[[Feature], Engine], standing: Standing
+) -> Schema:
     for manifest in standing.all:
         if manifest.recipe == ingredients.recipe:
             return manifest.schema
-    return engine().schema(ingredients.feature, ingredients.files)
+    return engine(ingredients.feature).schema(ingredients.feature, ingredients.files)

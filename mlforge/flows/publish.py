@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -84,17 +84,18 @@ def commit_message(
         subject, body = f"mlforge: {lines[0]}", ""
     else:
         subject, body = f"mlforge: build {len(made)} features", "\n".join(lines) + "\n\n"
+    engines = dict.fromkeys(choices.engines[m.name] for _, m in made)
     trailers = [f"Mlforge-Feature: {m.name}@{m.version}" for _, m in made]
     trailers += [f"Mlforge-Content: {m.name} {m.content_hash}" for _, m in made]
-    trailers += [f"Mlforge-{what}: {text}" for what, text in _environment(choices.engine)]
+    trailers += [f"Mlforge-{what}: {text}" for what, text in _environment(engines)]
     trailers += more
     return f"{choices.message or subject}\n\n{body}" + "\n".join(trailers) + "\n"
 
 
-def _environment(engine: str) -> list[tuple[str, str]]:
+def _environment(engines: Iterable[str]) -> list[tuple[str, str]]:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return [
-        ("Engine", f"{engine} {package_version(engine) or '?'}"),
+        *(("Engine", f"{name} {package_version(name) or '?'}") for name in engines),
         ("Version", package_version("mlforge") or "?"),
         ("Python", python),
     ]

@@ -42,7 +42,7 @@ def recount(workspace: Workspace, manifest: Manifest, oids: Sequence[ObjectId]) 
     content = hash_content(table, manifest.schema).hash
     if content != manifest.content_hash:
         return Recount(f"their content is {content.short}, and not {manifest.content_hash.short}")
-    return Recount(None, profile_of(table, manifest.schema, content))
+    return Recount(None, profile_of(table.column, table.num_rows, manifest.schema, content))
 
 
 def _objects(manifest: Manifest) -> list[ObjectId]:

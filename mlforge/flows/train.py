@@ -53,13 +53,15 @@ class Wanted:
 class Rule:
     """How to join. `timestamp` None: the spine has no time, so only static features fit.
 
-    `is_utc`: naive times of the spine were said to be UTC.
+    `timezone`: whose local times naive times of the spine were said to be; None: nothing was said.
+    `is_earliest`: of those that come twice or never, the earliest instant is taken.
     """
 
     timestamp: str | None
     exact_matches: bool = True
     full_names: bool = False
-    is_utc: bool = False
+    timezone: str | None = None
+    is_earliest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ def _way_out(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> str:
 
 def _instants(spine: pl.DataFrame, rule: Rule, chosen: Sequence[_Selected]) -> pl.Series | None:
     if rule.timestamp is not None:
-        instants = spine_instants(spine, rule.timestamp)
+        zone = None if rule.timezone == "UTC" else rule.timezone
+        instants = spine_instants(spine, rule.timestamp, zone, is_earliest=rule.is_earliest)
         _refuse_naive(spine.schema[rule.timestamp], rule, chosen)
         return instants
     timed = [selected.label for selected in chosen if selected.manifest.schema.timestamp]
@@ -213,10 +216,10 @@ def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[_Selected]) -
         for label, schema in schemas.items()
         if schema.timestamp and schema.type_of(schema.timestamp).is_utc
     ]
-    if is_naive and not rule.is_utc and aware:
+    if is_naive and rule.timezone is None and aware:
         raise NaiveTimes(
             f"{rule.timestamp} has no time zone, and the times of {', '.join(aware)} have",
-            hint='timezone="UTC" (--timezone UTC), if the spine\'s times are in UTC',
+            hint='timezone="UTC" (--timezone UTC), or the zone whose local times they are',
         )
 
 
@@ -270,6 +273,7 @@ def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
         max_age=manifest.max_age.microseconds if manifest.max_age else None,
         interval=manifest.interval,
         horizon=manifest.horizon,
+        timezone=manifest.timezone,
     )
 
 

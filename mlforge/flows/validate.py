@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mlforge.canonical import Plain
 from mlforge.definitions.feature import Feature
@@ -90,15 +91,21 @@ def _rows(validated: Validated) -> Iterator[tuple[str, ...]]:
         yield validated.name, failure.column, failure.validator, f"{failure.count:,}", examples
 
 
-def validate(features: Sequence[Feature], engine: Engine, project_root: Path) -> ValidationReport:
+def validate(
+    features: Sequence[Feature], engine: Callable[[Feature], Engine], project_root: Path
+) -> ValidationReport:
     """Run every feature's validators; a feature that cannot run carries its error."""
     return ValidationReport(_validate(feature, engine, project_root) for feature in features)
 
 
-def _validate(feature: Feature, engine: Engine, project_root: Path) -> Validated:
+def _validate(
+    feature: Feature, engine: Callable[[Feature], Engine], project_root: Path
+) -> Validated:
     count = len(feature.validators)
     try:
         files = find_files(feature.source, project_root, feature.name)
-        return Validated(feature.name, count, engine.validate(feature, files))
+        with TemporaryDirectory(prefix="mlforge-") as scratch:
+            failures = engine(feature).validate(feature, files, Path(scratch))
+        return Validated(feature.name, count, failures)
     except MlforgeError as error:
         return Validated(feature.name, count, (), error)

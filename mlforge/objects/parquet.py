@@ -6,7 +6,7 @@ import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Self, cast
 
 import polars as pl
 import pyarrow as pa
@@ -25,34 +25,82 @@ _MAPPED_FROM_BYTES = 64 << 20
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write canonical Parquet: zstd, fixed row groups, no field metadata. Raises StorageFailed.
+    """Write a table as one `TableWriter` does. Raises StorageFailed, UnsupportedType."""
+    with TableWriter(path, table.schema) as writer:
+        writer.write(table)
 
-    Raises UnsupportedType where this release of pyarrow cannot write a type.
+
+class TableWriter:
+    """Writes canonical Parquet: zstd, fixed row groups, no field metadata.
+
+    However the rows are cut, they give the same bytes. Raises StorageFailed, and UnsupportedType
+    where this release of pyarrow cannot write a type.
     """
-    try:
-        _write(table, path)
-    except pa.ArrowNotImplementedError as error:
-        raise UnsupportedType(
-            f"pyarrow {pa.__version__} cannot write these columns",
-            cause=str(error),
-            hint='pip install "pyarrow>=26", which writes fixed lists with nulls',
-        ) from error
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path = path
+        self._waiting: list[pa.Table] = [schema.remove_metadata().empty_table()]
+        self._rows = 0
+        self._has_groups = False
+        with storage_errors(path):
+            self._writer = pq.ParquetWriter(
+                path,
+                schema.remove_metadata(),
+                compression="zstd",
+                compression_level=1,
+                version="2.6",
+                data_page_version="1.0",
+                use_dictionary=True,
+                write_statistics=True,
+                store_schema=True,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        with storage_errors(self._path):
+            try:
+                if error is None:
+                    self._flush(1)
+                    if not self._has_groups:
+                        self._write(self._waiting[0])
+            finally:
+                self._writer.close()
+
+    def write(self, table: pa.Table) -> None:
+        """Go on with the next rows; whole row groups are written, the rest waits."""
+        self._waiting.append(table.replace_schema_metadata(None))
+        self._rows += table.num_rows
+        with storage_errors(self._path):
+            self._flush(ROW_GROUP_ROWS)
+
+    def _flush(self, least: int) -> None:
+        if self._rows < least:
+            return
+        table = pa.concat_tables(self._waiting)
+        while self._rows >= least:
+            rows = min(self._rows, ROW_GROUP_ROWS)
+            self._write(table.slice(0, rows).combine_chunks())
+            table, self._rows = table.slice(rows), self._rows - rows
+        self._waiting = [table]
+
+    def _write(self, group: pa.Table) -> None:
+        self._has_groups = True
+        try:
+            self._writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+        except pa.ArrowNotImplementedError as error:
+            raise UnsupportedType(
+                f"pyarrow {pa.__version__} cannot write these columns",
+                cause=str(error),
+                hint='pip install "pyarrow>=26", which writes fixed lists with nulls',
+            ) from error
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    with storage_errors(path):
-        pq.write_table(
-            table.replace_schema_metadata(None).combine_chunks(),
-            path,
-            row_group_size=ROW_GROUP_ROWS,
-            compression="zstd",
-            compression_level=1,
-            version="2.6",
-            data_page_version="1.0",
-            use_dictionary=True,
-            write_statistics=True,
-            store_schema=True,
-        )
+def read_column(path: Path, name: str) -> pl.Series:
+    """One column of a file that this process has written."""
+    with storage_errors(path, "read"):
+        return pl.read_parquet(path, columns=[name], glob=False)[name]
 
 
 def read_frame(

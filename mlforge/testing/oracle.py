@@ -1,6 +1,7 @@
 """Oracle: the exact rules in plain Python, slow and obviously right; every engine must agree.
 
-A row is a dict. Instants are int microseconds, a day is a `date`, all else is Python's own type.
+A row is a dict. Instants are int microseconds, a local time of a zone is a naive `datetime`, a day
+is a `date`, all else is Python's own type.
 Rules: docs/semantics.md.
 """
 
@@ -11,7 +12,7 @@ import re
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import TypeAlias
@@ -30,16 +31,20 @@ from mlforge.definitions.validators import (
     Unique,
     Validator,
 )
-from mlforge.errors import ColumnNotFound, DuplicateKeys, SumOverflow
+from mlforge.errors import ColumnNotFound, DuplicateKeys, InvalidTimes, SumOverflow
 from mlforge.pit import PitRule
-from mlforge.times import to_instant
+from mlforge.testing.clocks import (
+    end_after,
+    end_until,
+    first_instant,
+    guesses,
+    instants_of,
+)
+from mlforge.times import Duration, to_instant
 
 Number: TypeAlias = bool | int | float | Decimal
 Value: TypeAlias = Number | str | bytes | date | time | None
 Row: TypeAlias = dict[str, Value]
-
-DAY = 86_400_000_000
-WEEK = 7 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +78,27 @@ class Sight:
 # -- a feature's rows -------------------------------------------------------------------------
 
 
-def compute(feature: Feature, output: Sequence[Row]) -> Answer:
-    """The rows of a feature whose function returned `output`.
+def compute(feature: Feature, output: Sequence[Row], as_of: int | None = None) -> Answer:
+    """The rows of a feature whose function returned `output`, of what was known at `as_of`.
 
-    Raises SumOverflow and DuplicateKeys.
+    Raises SumOverflow, DuplicateKeys and InvalidTimes.
     """
     whole = [row for row in output if all(row[name] is not None for name in feature.order)]
     events = [_with_instant(feature, row) for row in whole]
     excluded = len(output) - len(whole)
     if not feature.metrics:
-        return Answer(tuple(_kept(feature, events)), excluded, None)
-    horizon = max((_bucket_end(feature, _instant(feature, row)) for row in events), default=None)
+        if feature.timestamp is None or as_of is None:
+            return Answer(tuple(_kept(feature, events)), excluded, None)
+        known = [row for row in events if _instant(feature, row) <= as_of]
+        return Answer(tuple(_kept(feature, known)), excluded, as_of)
+    if as_of is None:
+        ends = (_bucket_end(feature, _instant(feature, row)) for row in events)
+        horizon = max(ends, default=None)
+    else:
+        # The last bucket end that is not after it is the end of a bucket that was over.
+        assert feature.interval is not None
+        horizon = end_until(feature.interval, feature.timezone, as_of)
+        events = [row for row in events if _instant(feature, row) < horizon]
     return Answer(tuple(_windows(feature, events, horizon)), excluded, horizon)
 
 
@@ -94,10 +109,24 @@ def _with_instant(feature: Feature, row: Row) -> Row:
         return row
     known = row[feature.timestamp]
     if type(known) is date:
-        start = (known - date(1970, 1, 1)).days * DAY
-        end = start + DAY - (1 if feature.metrics else 0)
-        known = start if feature.date_is == "start" else end
+        start = first_instant(known, feature.timezone)
+        end = first_instant(known + timedelta(days=1), feature.timezone)
+        known = start if feature.date_is == "start" else end - (1 if feature.metrics else 0)
+    elif isinstance(known, datetime):
+        known = _of_local(feature, known)
     return {**row, feature.timestamp: known}
+
+
+def _of_local(feature: Feature, known: datetime) -> int:
+    """The one instant of a local time, or the earliest that it can be, if that is declared."""
+    assert feature.timezone is not None
+    local = to_instant(known)
+    found = instants_of(local, feature.timezone)
+    if len(found) == 1:
+        return found[0]
+    if feature.ambiguous == "raise":
+        raise InvalidTimes(f"{known} is {len(found)} instants")
+    return min(guesses(local, feature.timezone))
 
 
 def _instant(feature: Feature, row: Row) -> int:
@@ -107,10 +136,25 @@ def _instant(feature: Feature, row: Row) -> int:
 
 
 def _bucket_end(feature: Feature, instant: int) -> int:
-    """The end of the bucket that holds an instant; Python's // is floor below zero too."""
-    width = feature.interval.microseconds if feature.interval else 1
-    origin = -3 * DAY if width % WEEK == 0 else 0
-    return origin + ((instant - origin) // width + 1) * width
+    """The end of the bucket that holds an instant."""
+    assert feature.interval is not None
+    return end_after(feature.interval, feature.timezone, instant)
+
+
+def window_start(feature: Feature, window: Duration, end: int) -> int:
+    """So many buckets before the end of one."""
+    assert feature.interval is not None
+    for _ in range(window.intervals(feature.interval)):
+        end = end_until(feature.interval, feature.timezone, end - 1)
+    return end
+
+
+def _window_end(feature: Feature, window: Duration, end: int) -> int:
+    """So many buckets after the end of one."""
+    assert feature.interval is not None
+    for _ in range(window.intervals(feature.interval)):
+        end = _bucket_end(feature, end)
+    return end
 
 
 def _windows(feature: Feature, events: list[Row], horizon: int | None) -> Iterator[Row]:
@@ -118,7 +162,7 @@ def _windows(feature: Feature, events: list[Row], horizon: int | None) -> Iterat
         for end in _change_points(feature, own, horizon):
             row: Row = {**dict(zip(feature.keys, key, strict=True)), feature.timestamp or "": end}
             for metric in feature.metrics:
-                start = end - metric.window.microseconds
+                start = window_start(feature, metric.window, end)
                 values = [e[metric.column] for e in own if start <= _instant(feature, e) < end]
                 what = f"{metric.column}__{metric.aggregation}"
                 name = f"{feature.name}__{what}__{feature.interval}__{metric.window}"
@@ -129,7 +173,8 @@ def _windows(feature: Feature, events: list[Row], horizon: int | None) -> Iterat
 def _change_points(feature: Feature, events: list[Row], horizon: int | None) -> list[int]:
     """The bucket ends up to the horizon where an event enters, or leaves some window."""
     enters = {_bucket_end(feature, _instant(feature, event)) for event in events}
-    leaves = {end + metric.window.microseconds for end in enters for metric in feature.metrics}
+    windows = {metric.window for metric in feature.metrics}
+    leaves = {_window_end(feature, window, end) for end in enters for window in windows}
     return sorted(end for end in enters | leaves if horizon is not None and end <= horizon)
 
 
@@ -397,10 +442,8 @@ def _age(time: int, now: int, rule: PitRule) -> int:
     """A rolling row stands for every bucket end until the next row, or the horizon."""
     if rule.interval is None:
         return now - time
-    width = rule.interval.microseconds
-    origin = -3 * DAY if width % WEEK == 0 else 0
     last_known = now if rule.exact_matches else now - 1
-    latest_end = origin + (last_known - origin) // width * width
+    latest_end = end_until(rule.interval, rule.timezone, last_known)
     return now - (latest_end if rule.horizon is None else min(rule.horizon, latest_end))
 
 
@@ -450,7 +493,8 @@ def frame_of(rows: Sequence[Row], schema: Mapping[str, pl.DataType]) -> pl.DataF
 
 
 def _series(name: str, values: list[Value], dtype: pl.DataType) -> pl.Series:
-    if dtype in (pl.Datetime, pl.Duration):
+    is_local = any(isinstance(value, datetime) for value in values)
+    if dtype in (pl.Datetime, pl.Duration) and not is_local:
         return pl.Series(name, values, pl.Int64).cast(dtype)
     return pl.Series(name, values, dtype)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 
 import polars as pl
@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from mlforge.definitions.feature import DateIs, Feature
 from mlforge.definitions.rolling import Aggregation, Metric
 from mlforge.definitions.source import Source
+from mlforge.definitions.timezone import Ambiguous
 from mlforge.definitions.validators import Validator
 from mlforge.pit import PitRule
+from mlforge.testing.clocks import end_until, offset_at
 from mlforge.testing.oracle import Row, Value, with_other_future
-from mlforge.times import Duration, bucket_origin
+from mlforge.times import Duration, bucket_origin, from_instant, to_instant
 
 UTC = pl.Datetime("us", "UTC")
 HOUR = 3_600_000_000
@@ -29,7 +31,50 @@ INTERVALS: Mapping[str, Sequence[str]] = {
     "36h": ("36h", "72h"),
     "1w": ("1w", "2w", "4w"),
     "7d": ("7d", "14d"),
+    "1mo": ("1mo", "2mo", "3mo"),
+    "1y": ("1y", "2y"),
 }
+# Those that a feature with a time zone may have.
+ZONED: Mapping[str, Sequence[str]] = {
+    "30m": ("30m", "2h"),
+    "1h": ("1h", "2h", "3h", "1d"),
+    "6h": ("6h", "12h", "1d"),
+    "1d": ("1d", "2d", "7d"),
+    "2d": ("2d", "4d"),
+    "1w": ("1w", "2w", "4w"),
+    "1mo": ("1mo", "2mo", "3mo"),
+    "3mo": ("3mo", "6mo"),
+    "1y": ("1y", "2y"),
+}
+
+# Zones, and moments at which their clocks are changed: far back, before 1970, and far ahead too.
+ZONES: Mapping[str, Sequence[datetime]] = {
+    "Europe/Berlin": [
+        datetime(2024, 3, 31, 1),
+        datetime(2024, 10, 27, 1),
+        datetime(1893, 3, 31, 23, 6, 32),
+        datetime(1916, 4, 30, 22),
+        datetime(2045, 3, 26, 1),
+    ],
+    "America/New_York": [
+        datetime(2024, 3, 10, 7),
+        datetime(2024, 11, 3, 6),
+        datetime(1967, 4, 30, 7),
+        datetime(1969, 12, 31, 23),
+    ],
+    # Half an hour.
+    "Australia/Lord_Howe": [datetime(2024, 4, 6, 15), datetime(2024, 10, 5, 15, 30)],
+    # Midnight is skipped, or comes twice.
+    "America/Sao_Paulo": [datetime(2018, 11, 4, 3), datetime(2018, 2, 18, 2)],
+    "America/Havana": [datetime(2024, 3, 10, 5), datetime(2024, 11, 3, 5)],
+    # At 23:30, and at a minute past midnight.
+    "America/Toronto": [datetime(1919, 3, 31, 4, 30)],
+    "America/St_Johns": [datetime(2006, 10, 29, 2, 31), datetime(2006, 4, 2, 3, 31)],
+    # A quarter of an hour, once; and a whole day that was left out.
+    "Asia/Kathmandu": [datetime(1985, 12, 31, 18, 30)],
+    "Pacific/Apia": [datetime(2011, 12, 30, 10)],
+}
+_NO_ZONE = (datetime(1970, 1, 1), datetime(2024, 2, 29), datetime(1900, 3, 1))
 
 # Columns to aggregate, by what they hold.
 COLUMNS: Mapping[str, pl.DataType] = {
@@ -78,11 +123,15 @@ _DOUBLES = [
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """A feature and what its function returns, with the types of its columns."""
+    """A feature and what its function returns, with the types of its columns.
+
+    `anchor`: the instant around which its events lie.
+    """
 
     feature: Feature
     output: list[Row]
     schema: Mapping[str, pl.DataType]
+    anchor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +162,7 @@ class Futures:
             max_age=max_age,
             interval=feature.interval,
             horizon=horizon,
+            timezone=feature.timezone,
         )
 
 
@@ -171,6 +221,8 @@ def make_feature(
     validators: Sequence[tuple[str, Validator]] = (),
     tiebreak: Sequence[str] = (),
     date_is: DateIs = "end",
+    timezone: str | None = None,
+    ambiguous: Ambiguous = "earliest",
 ) -> Feature:
     """A feature `f`; `metrics` are (column, aggregation, window)."""
     return Feature(
@@ -195,16 +247,20 @@ def make_feature(
         tiebreak=tuple(tiebreak),
         file=__file__,
         line=1,
+        timezone=timezone,
+        ambiguous=ambiguous,
     )
 
 
 @st.composite
 def rolling_histories(draw: st.DrawFn) -> History:
     """Features with metrics, and events around the edges of their buckets."""
-    interval = draw(st.sampled_from(sorted(INTERVALS)))
+    place = draw(_places())
+    intervals = ZONED if place.timezone else INTERVALS
+    interval = draw(st.sampled_from(sorted(intervals)))
     asked = [(c, a) for c in SUMMABLE for a in Aggregation]
     asked += [(c, a) for c in sorted({*COLUMNS} - {*SUMMABLE}) for a in _EVERYWHERE]
-    metrics = st.tuples(st.sampled_from(asked), st.sampled_from(INTERVALS[interval]))
+    metrics = st.tuples(st.sampled_from(asked), st.sampled_from(intervals[interval]))
     chosen = draw(st.lists(metrics, min_size=1, max_size=6, unique=True))
     schema = {**draw(_key_types()), "t": draw(_time_types())}
     feature = make_feature(
@@ -212,15 +268,17 @@ def rolling_histories(draw: st.DrawFn) -> History:
         interval=interval,
         metrics=[(column, aggregation, window) for (column, aggregation), window in chosen],
         date_is=draw(st.sampled_from(["end", "start"])),
+        timezone=place.timezone,
     )
     values = {column: COLUMNS[column] for (column, _), _ in chosen}
-    width = Duration.parse(interval).microseconds
-    return History(feature, draw(_rows(schema, values, width)), {**schema, **values})
+    rows = draw(_rows(schema, values, _width(feature.interval), place))
+    return History(feature, rows, {**schema, **values}, place.anchor)
 
 
 @st.composite
 def plain_histories(draw: st.DrawFn) -> History:
     """Features without metrics; their rows collide often."""
+    place = draw(_places())
     keys = draw(_key_types())
     times = {"t": draw(_time_types())} if draw(st.booleans()) else {}
     values: dict[str, pl.DataType] = {"float": pl.Float64(), "text": pl.String()}
@@ -229,18 +287,21 @@ def plain_histories(draw: st.DrawFn) -> History:
         timestamp="t" if times else None,
         tiebreak=draw(st.sampled_from([(), ("float",), ("text", "float")])),
         date_is=draw(st.sampled_from(["end", "start"])),
+        timezone=place.timezone if times else None,
     )
     schema = {**keys, **times}
-    return History(feature, draw(_rows(schema, values, HOUR)), {**schema, **values})
+    rows = draw(_rows(schema, values, HOUR, place))
+    return History(feature, rows, {**schema, **values}, place.anchor)
 
 
 @st.composite
 def joinings(draw: st.DrawFn) -> Joining:
     """Point-in-time joins: nulls, ties, gaps, duplicates, unsorted spines, the ends of int64."""
-    types = draw(_key_types())
-    interval = draw(st.none() | st.sampled_from(sorted(INTERVALS)).map(Duration.parse))
+    types, place = draw(_key_types()), draw(_places())
+    spellings = sorted(ZONED if place.timezone else INTERVALS)
+    interval = draw(st.none() | st.sampled_from(spellings).map(Duration.parse))
     is_static = interval is None and draw(st.booleans())
-    times = st.just(0) if is_static else _moments(interval)
+    times = st.just(0) if is_static else _moments(interval, place)
     keys = st.tuples(*(st.sampled_from(_KEYS[dtype]) for dtype in types.values()))
     # Sorted by keys, then time, each once: what a build leaves.
     known = sorted(draw(st.lists(st.tuples(keys, times), max_size=30, unique=True)))
@@ -251,7 +312,8 @@ def joinings(draw: st.DrawFn) -> Joining:
         exact_matches=draw(st.booleans()),
         max_age=None if is_static else draw(st.none() | _AGES),
         interval=interval,
-        horizon=None if interval is None else min(last + draw(_SLACK), HIGHEST),
+        horizon=None if interval is None else draw(_horizons(interval, place, last)),
+        timezone=place.timezone,
     )
     # Mostly rows of the table, and moments beside theirs; else anything, or nothing.
     asked = st.tuples(st.tuples(*(st.none() | _few(dtype) for dtype in types.values())), times)
@@ -276,13 +338,15 @@ def futures(draw: st.DrawFn, histories: st.SearchStrategy[History]) -> Futures:
     history = draw(histories.filter(lambda history: history.feature.timestamp is not None))
     feature, schema = history.feature, history.schema
     width = _width(feature.interval)
-    now = width * draw(st.integers(-3, 4)) + draw(st.sampled_from([0, 1, -1, width // 2]))
+    moment = width * draw(st.integers(-3, 4)) + draw(st.sampled_from([0, 1, -1, width // 2]))
+    place = Place(feature.timezone, history.anchor)
+    now = place.anchor + moment
     order = {name: schema[name] for name in feature.order}
     values = {name: dtype for name, dtype in schema.items() if name not in order}
-    future = draw(_rows(order, values, width))
+    future = draw(_rows(order, values, width, place))
     last: Row = dict.fromkeys(schema)
     last |= {name: _KEYS[schema[name]][0] for name in feature.keys}
-    last["t"] = _last_time(schema["t"])
+    last["t"] = _time(schema["t"], place, place.anchor + _TEN_YEARS)
     seen = {tuple(row[key] for key in feature.keys): None for row in [*history.output, *future]}
     return Futures(
         feature,
@@ -293,23 +357,42 @@ def futures(draw: st.DrawFn, histories: st.SearchStrategy[History]) -> Futures:
     )
 
 
-def _last_time(dtype: pl.DataType) -> Value:
-    """After all that is drawn here."""
-    last = date(1980, 1, 1)
-    return last if dtype == pl.Date else (last - date(1970, 1, 1)).days * 24 * HOUR
-
-
+# After all that is drawn here.
+_TEN_YEARS = 3652 * 24 * HOUR
 _AGES = st.integers(0, 4) | st.sampled_from([HOUR, 23 * HOUR, 24 * HOUR, 240 * HOUR, HIGHEST])
-_SLACK = st.sampled_from([0, HOUR, 48 * HOUR])
+_SLACK = st.sampled_from([0, HOUR, 48 * HOUR, 2400 * HOUR])
 
 
-def _moments(interval: Duration | None) -> st.SearchStrategy[int]:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where and when a history happens: the zone of its feature, and an instant near its events."""
+
+    timezone: str | None
+    anchor: int
+
+
+def _places() -> st.SearchStrategy[Place]:
+    """As often in UTC around 1970 as in a zone whose clock is changed."""
+    zoned = [Place(zone, to_instant(at)) for zone, moments in ZONES.items() for at in moments]
+    return st.just(Place(None, 0)) | st.sampled_from(
+        [*zoned, *(Place(None, to_instant(at)) for at in _NO_ZONE)]
+    )
+
+
+def _moments(interval: Duration | None, place: Place) -> st.SearchStrategy[int]:
     """Event times as a table has them: bucket ends, where there is an interval."""
     if interval is None:
         return st.integers(-6, 6) | st.sampled_from([LOWEST, LOWEST + 1, HIGHEST - 1, HIGHEST])
-    width, origin = interval.microseconds, bucket_origin(interval)
-    count = st.integers(-6, 6) | st.sampled_from([LOWEST // width + 2, HIGHEST // width - 2])
-    return count.map(lambda n: origin + n * width)
+    width, count = _width(interval), st.integers(-6, 6)
+    if place.timezone is None and not interval.months:
+        count |= st.sampled_from([LOWEST // width + 2, HIGHEST // width - 2])
+        return count.map(lambda n: bucket_origin(interval) + n * width)
+    return count.map(lambda n: end_until(interval, place.timezone, place.anchor + n * width))
+
+
+def _horizons(interval: Duration, place: Place, last: int) -> st.SearchStrategy[int]:
+    """The last event time, or the end of a later bucket."""
+    return _SLACK.map(lambda slack: end_until(interval, place.timezone, min(last + slack, HIGHEST)))
 
 
 def _near(time: int) -> st.SearchStrategy[int]:
@@ -318,7 +401,10 @@ def _near(time: int) -> st.SearchStrategy[int]:
 
 
 def _width(interval: Duration | None) -> int:
-    return HOUR if interval is None else interval.microseconds
+    """How long an interval is, of months about."""
+    if interval is None:
+        return HOUR
+    return interval.microseconds or interval.months * 730 * HOUR
 
 
 def _key_types() -> st.SearchStrategy[dict[str, pl.DataType]]:
@@ -329,11 +415,11 @@ def _key_types() -> st.SearchStrategy[dict[str, pl.DataType]]:
 
 
 def _rows(
-    order: Mapping[str, pl.DataType], values: Mapping[str, pl.DataType], width: int
+    order: Mapping[str, pl.DataType], values: Mapping[str, pl.DataType], width: int, place: Place
 ) -> st.SearchStrategy[list[Row]]:
     """Rows in no order: keys and times that meet, nulls among them, and columns of one temper."""
     cells = {
-        name: _or_null(_event_times(dtype, width) if name == "t" else _few(dtype))
+        name: _or_null(_event_times(dtype, width, place) if name == "t" else _few(dtype))
         for name, dtype in order.items()
     }
     tempers = st.tuples(*(columns(dtype) for dtype in values.values()))
@@ -354,11 +440,22 @@ def _few(dtype: pl.DataType) -> st.SearchStrategy[Value]:
     return st.sampled_from(_KEYS[dtype][:3])
 
 
-def _event_times(dtype: pl.DataType, width: int) -> st.SearchStrategy[Value]:
+def _event_times(dtype: pl.DataType, width: int, place: Place) -> st.SearchStrategy[Value]:
     if dtype == pl.Date:
-        return st.integers(-12, 12).map(lambda days: date(1970, 1, 1) + timedelta(days))
-    offset = st.sampled_from([0, 1, -1, width // 3, -3 * 24 * HOUR, -3 * 24 * HOUR - 1])
-    return st.builds(lambda n, offset: n * width + offset, st.integers(-5, 5), offset)
+        moments = st.integers(-12, 12).map(lambda days: days * 24 * HOUR)
+    else:
+        offset = st.sampled_from([0, 1, -1, width // 3, -3 * 24 * HOUR, -3 * 24 * HOUR - 1])
+        moments = st.builds(lambda n, offset: n * width + offset, st.integers(-5, 5), offset)
+    return moments.map(lambda moment: _time(dtype, place, place.anchor + moment))
+
+
+def _time(dtype: pl.DataType, place: Place, instant: int) -> Value:
+    """An instant as a column of this type has it, local times as the clock at the anchor goes."""
+    if dtype == pl.Date:
+        return from_instant(instant).date()
+    if place.timezone is None or dtype == UTC:
+        return instant
+    return from_instant(instant + offset_at(place.anchor - 1, place.timezone)).replace(tzinfo=None)
 
 
 def _time_types() -> st.SearchStrategy[pl.DataType]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +15,7 @@ from mlforge.errors import (
     ColumnCollision,
     FeatureNotFound,
     InvalidDefinitions,
+    InvalidTimes,
     InvalidUsage,
     NaiveTimes,
     NoRepository,
@@ -196,7 +198,29 @@ def test_a_spine_without_a_zone_meets_aware_times_only_when_told(store: mlf.Loca
         naive, ["user_spend"], store=store, timestamp="when", timezone="UTC"
     )
     assert told.drop("when").equals(aware.drop("when"))
-    with pytest.raises(InvalidUsage, match="not supported"):
-        mlf.get_training_data(
-            naive, ["user_spend"], store=store, timestamp="when", timezone="Europe/Berlin"
+
+
+def test_naive_times_of_a_spine_are_local_times_of_the_zone_that_is_told(
+    store: mlf.LocalStore,
+) -> None:
+    berlin = SPINE.with_columns(pl.col("when").dt.convert_time_zone("Europe/Berlin"))
+    local = berlin.with_columns(pl.col("when").dt.replace_time_zone(None))
+    aware = mlf.get_training_data(SPINE, ["user_spend"], store=store, timestamp="when")
+    told = mlf.get_training_data(
+        local, ["user_spend"], store=store, timestamp="when", timezone="Europe/Berlin"
+    )
+    assert told.drop("when").equals(aware.drop("when"))
+    assert told["when"].equals(local["when"])
+
+
+def test_a_local_time_that_comes_twice_is_an_error_or_the_earliest(store: mlf.LocalStore) -> None:
+    def trained(**options: str) -> mlf.TrainingSet:
+        when = pl.lit(datetime(2024, 10, 27, 2, 30)).alias("when")
+        return mlf.get_training_data(
+            SPINE.with_columns(when), ["user_spend"], store=store, timestamp="when", **options
         )
+
+    with pytest.raises(InvalidTimes, match="when: 2024-10-27 02:30:00 comes twice") as refused:
+        trained(timezone="Europe/Berlin")
+    assert 'ambiguous="earliest"' in str(refused.value.hint)
+    assert trained(timezone="Europe/Berlin", ambiguous="earliest").height == SPINE.height

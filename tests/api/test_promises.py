@@ -84,9 +84,10 @@ def test_what_is_no_reference_is_told(
     assert told.value.hint
 
 
-def test_options_of_a_join_that_are_not_there_yet_are_errors(two: mlf.LocalStore) -> None:
-    for options in ({"ambiguous": "earliest"}, {"timezone": "Europe/Berlin"}):
-        with pytest.raises(InvalidUsage, match="not supported"):
+def test_options_of_a_join_that_cannot_be_meant_are_errors(two: mlf.LocalStore) -> None:
+    told = r"no zone is given|is not 'raise'|no time zone is called"
+    for options in ({"ambiguous": "earliest"}, {"ambiguous": "late"}, {"timezone": "Berlin"}):
+        with pytest.raises(InvalidUsage, match=told):
             mlf.get_training_data(
                 SPINE,
                 ["user_spend"],

@@ -80,7 +80,7 @@ def test_error_while_importing_names_the_users_line(shop: Shop) -> None:
 
 
 def test_mistakes_of_all_declarations_are_told_at_once(shop: Shop) -> None:
-    shop.edit('interval="1d"', 'interval="1mo", created="x"')
+    shop.edit('interval="1d"', 'interval="1m0", created="x"')
     shop.edit('source="data/users.csv"', 'source="data/users.json"')
     error = refused(shop, 2, "MLF0101", "build")
     assert error.count("features.py:") == 3

@@ -156,3 +156,19 @@ def test_only_columns_that_are_times_are_offered(built: Shop, more: list[str], s
     done = built.run("train", "spine.parquet", "-f", "user_spend", "-o", "o.csv", *more)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_local_times_of_a_spine_are_read_in_the_zone_that_is_typed(built: Shop) -> None:
+    aware = train(built, "-f", "user_spend")
+    spine = pl.read_parquet(built.root / "spine.parquet")
+    local = pl.col("when").dt.convert_time_zone("Asia/Tokyo").dt.replace_time_zone(None)
+    spine.with_columns(local).write_parquet(built.root / "spine.parquet")
+    zone = ("--timezone", "Asia/Tokyo", "--ambiguous", "earliest")
+    assert train(built, "-f", "user_spend", *zone)[SUM].equals(aware[SUM])
+
+
+def test_a_zone_that_is_none_is_told(built: Shop) -> None:
+    options = ("-f", "user_spend", "-o", "out.csv", "--timezone", "CEST")
+    done = built.run("train", "spine.parquet", *options)
+    assert done.returncode == 2
+    assert "no time zone is called 'CEST'" in done.stderr

@@ -52,6 +52,9 @@ OTHER_CONFIG: list[dict[str, object]] = [
     {"max_age": "30d"},
     {"date_is": "start"},
     {"tiebreak": ["n"]},
+    {"timezone": "Europe/Berlin"},
+    {"timezone": "Europe/Paris"},
+    {"timezone": "Europe/Berlin", "ambiguous": "earliest"},
     {"interval": "1d", "metrics": [Rolling(["7d"], {"n": ["sum"]})]},
     {"interval": "1d", "metrics": [Rolling(["1w"], {"n": ["sum"]})]},
     {"interval": "1d", "metrics": [Rolling(["7d"], {"n": ["max"]})]},
@@ -76,6 +79,8 @@ def test_each_rule_of_a_declaration_is_in_its_configuration() -> None:
         {"source": Source("a.csv", format="csv")},
         {"source": Path("a.csv")},
         {"engine": "polars", "timezone": "UTC"},
+        {"ambiguous": "raise"},
+        {"timezone": "UTC", "ambiguous": "earliest"},
     ],
     ids=str,
 )

@@ -101,7 +101,13 @@ def test_a_missing_field_or_another_type_is_against_the_schema(
     [
         *[{"format": 2}, {"zone": None}, {"bump": "huge"}, {"rows": -1}, {"rows": 5.0}],
         *[{"version": "1.0"}, {"version": "01.0.0"}, {"name": "../x"}, {"keys": []}],
-        *[{"recipe": "b3:0"}, {"interval": "1mo"}, {"horizon": 2**63}, {"renamed_from": None}],
+        *[
+            {"recipe": "b3:0"},
+            {"interval": "1q"},
+            {"max_age": "1mo"},
+            {"horizon": 2**63},
+            {"renamed_from": None},
+        ],
         *[{"parts": []}, {"parts": [{"object": "x", "rows": 1, "bytes": 1}]}],
         {"columns": [{"name": "a", "type": "int8", "unit": "EUR"}]},
     ],

@@ -9,7 +9,7 @@ import pytest
 from tests.docs.pages import ROOT
 
 PROMISES = re.findall(
-    r"`(tests/[\w/]+\.py)::(test_\w+)` \|$",
+    r"`((?:tests|mlforge)/[\w/]+\.py)::(?:\w+::)?(test_\w+)` \|$",
     (ROOT / "docs/concepts/promises.md").read_text("utf-8"),
     re.MULTILINE,
 )
@@ -17,7 +17,7 @@ PROMISES = re.findall(
 
 @pytest.mark.parametrize(("file", "test"), PROMISES)
 def test_a_promise_has_its_test(file: str, test: str) -> None:
-    assert f"\ndef {test}(" in (ROOT / file).read_text("utf-8")
+    assert re.search(rf"^ *def {test}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE)
 
 
 def test_there_are_promises() -> None:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 import polars as pl
 
 from mlforge.definitions.feature import Feature, feature, parse
-from mlforge.engines.base import Computed, SourceFiles
+from mlforge.engines.base import Engine, Failure, SourceFiles
+from mlforge.engines.duckdb import DuckDBEngine
 from mlforge.engines.polars import PolarsEngine
+from mlforge.errors import MlforgeError
+from mlforge.testing import engines
+from mlforge.testing.engines import Built
 
 Row = tuple[object, ...]
+Result = TypeVar("Result")
+ENGINES: list[Engine] = [PolarsEngine(), DuckDBEngine()]
 
 
 def identity(df: pl.LazyFrame) -> pl.LazyFrame:
@@ -39,10 +46,46 @@ def csv(tmp_path: Path, text: str, **schema: object) -> SourceFiles:
     return SourceFiles((path,), "csv", schema)  # type: ignore[arg-type]
 
 
-def run(tmp_path: Path, frame: pl.DataFrame, built: Feature) -> Computed:
-    computed = PolarsEngine().run(built, parquet(tmp_path, frame))
-    computed.rows.validate(full=True)
-    return computed
+def run(tmp_path: Path, frame: pl.DataFrame, built: Feature, as_of: int | None = None) -> Built:
+    return compute(parquet(tmp_path, frame), built, as_of)
+
+
+def compute(files: SourceFiles, built: Feature, as_of: int | None = None) -> Built:
+    """What every engine gives; they agree on all of it, errors included."""
+    first, *others = each(lambda engine: engines.run(engine, built, files, as_of))
+    first.rows.validate(full=True)
+    assert first.schema == PolarsEngine().schema(built, files)
+    for other in others:
+        assert (other.schema, other.excluded, other.horizon) == (
+            first.schema,
+            first.excluded,
+            first.horizon,
+        )
+        assert other.rows.equals(first.rows)
+    return first
+
+
+def validate(tmp_path: Path, frame: pl.DataFrame, built: Feature) -> tuple[Failure, ...]:
+    """What the validators say on every engine."""
+    files = parquet(tmp_path, frame)
+    first, *others = each(lambda engine: engines.validate(engine, built, files))
+    assert all(other == first for other in others)
+    return first
+
+
+def each(work: Callable[[Engine], Result]) -> list[Result]:
+    """The result of every engine; an error is raised if all raise it, word by word."""
+    results, errors = list[Result](), list[MlforgeError]()
+    for engine in ENGINES:
+        try:
+            results.append(work(engine))
+        except MlforgeError as error:
+            errors.append(error)
+    if errors:
+        told = {(type(e), e.message, e.cause, e.hint) for e in errors}
+        assert (len(results), len(told)) == (0, 1), (results, told)
+        raise errors[0]
+    return results
 
 
 def change_ends(buckets: Iterable[int], windows: Iterable[int], horizon: int) -> list[int]:

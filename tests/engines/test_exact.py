@@ -15,8 +15,8 @@ from mlforge.engines.exact import (
     Grid,
     Words,
     grid_of_floats,
-    grid_of_integers,
     rounded,
+    span_of_integers,
     split_floats,
     split_integers,
     split_wide,
@@ -37,6 +37,10 @@ def nearest(value: Fraction) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
+
+
+def grid_of_integers(values: np.ndarray) -> Grid:
+    return Grid.spanning(*span_of_integers(values), len(values))
 
 
 def summed(values: np.ndarray, grid: Grid) -> float:

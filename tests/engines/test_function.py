@@ -11,7 +11,7 @@ import pytest
 
 from mlforge.engines.polars import PolarsEngine
 from mlforge.errors import ColumnNotFound, FunctionFailed, SourceUnreadable, UnsupportedType
-from tests.engines.brute import declared, parquet, run
+from tests.engines.brute import compute, declared, parquet, run
 
 
 class Foreign:
@@ -113,7 +113,7 @@ def test_a_file_that_is_no_parquet_is_the_sources_fault(tmp_path: Path) -> None:
     files = parquet(tmp_path, FRAME)
     files.paths[0].write_bytes(b"PAR1 nothing")
     with pytest.raises(SourceUnreadable, match=r"events.parquet cannot be read as parquet"):
-        PolarsEngine().run(declared(timestamp=None), files)
+        compute(files, declared(timestamp=None))
 
 
 def test_types_that_are_not_stored_are_named(tmp_path: Path) -> None:

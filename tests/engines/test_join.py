@@ -15,11 +15,11 @@ from mlforge.engines.join import Matches, cast_keys, pit_match, spine_instants, 
 from mlforge.errors import InvalidSpine, InvalidTimes, KeyTypeMismatch
 from mlforge.pit import PitRule
 from mlforge.testing import oracle
+from mlforge.testing.clocks import DAY
 from mlforge.testing.oracle import Row, frame_of, rows_of
 from mlforge.testing.strategies import HIGHEST, LOWEST, UTC, Joining, joinings
 from mlforge.times import Duration
 
-DAY = oracle.DAY
 RULE = PitRule(("k",), "t")
 
 

@@ -9,11 +9,10 @@ import polars as pl
 import pytest
 
 from mlforge.engines.base import SourceFiles
-from mlforge.engines.polars import PolarsEngine
 from mlforge.engines.scan import scan
 from mlforge.errors import ColumnNotFound, SourceUnreadable
 from mlforge.types import DataType
-from tests.engines.brute import declared
+from tests.engines.brute import compute, declared
 
 FORMATS = ("parquet", "arrow", "csv")
 
@@ -162,6 +161,6 @@ def test_files_of_different_columns_are_told(tmp_path: Path, format: str) -> Non
     write(files.paths[1].with_name(f"b.{format}"), pl.DataFrame({"k": [1], "x": [2]}))
     files = SourceFiles((*files.paths, tmp_path / f"m=2/b.{format}"), format, {}, tmp_path)
     with pytest.raises(SourceUnreadable) as caught:
-        PolarsEngine().run(declared(timestamp=None), files)
+        compute(files, declared(timestamp=None))
     assert f"b.{format}" in str(caught.value)
     assert "x" in str(caught.value.cause)

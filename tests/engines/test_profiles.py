@@ -65,8 +65,11 @@ def table_of(rows: Sequence[Row]) -> pa.Table:
 
 
 def profile(table: pa.Table) -> Profile:
-    schema = Schema(("key", "other"), "at", columns_of(table.schema))
-    return profile_of(table, schema, hash_content(table, schema).hash)
+    return profiled(table, Schema(("key", "other"), "at", columns_of(table.schema)))
+
+
+def profiled(table: pa.Table, schema: Schema) -> Profile:
+    return profile_of(table.column, table.num_rows, schema, hash_content(table, schema).hash)
 
 
 def rechunked(table: pa.Table, cuts: Sequence[int]) -> pa.Table:
@@ -166,7 +169,7 @@ def test_one_value_and_no_value() -> None:
 def test_negative_zero_is_zero(zero: float) -> None:
     schema = Schema(("key",), None, columns_of(pa.schema({"key": pa.int64(), "x": pa.float64()})))
     table = pa.table({"key": [1, 2], "x": [zero, 0.0]})
-    found = profile_of(table, schema, hash_content(table, schema).hash).column("x")
+    found = profiled(table, schema).column("x")
     assert found == ColumnProfile("x", 0, 0, 1, "0.0", "0.0", "0.0")
 
 
@@ -183,7 +186,7 @@ def test_times_and_lengths_of_time_are_text() -> None:
     )
     table = canonical_table(frame.to_arrow())
     schema = Schema(("key",), None, columns_of(table.schema))
-    found = profile_of(table, schema, hash_content(table, schema).hash)
+    found = profiled(table, schema)
     assert [c.min for c in found.columns] == [
         "1",
         "2024-01-02T03:04:05.678900",
@@ -196,7 +199,7 @@ def test_times_and_lengths_of_time_are_text() -> None:
 def test_a_sum_beyond_128_bits_of_narrow_numbers_is_exact() -> None:
     table = pa.table({"key": range(3), "x": pa.array([2**63 - 1] * 3, pa.int64())})
     schema = Schema(("key",), None, columns_of(table.schema))
-    found = profile_of(table, schema, hash_content(table, schema).hash).column("x")
+    found = profiled(table, schema).column("x")
     assert found is not None
     assert found.mean == repr(float(3 * (2**63 - 1)) / 3)
 
@@ -240,12 +243,11 @@ def test_a_single_key_is_counted_in_its_order(keys: pa.Array) -> None:
     """The rows are sorted by it: its extremes are its ends, and equal keys are neighbours."""
     table = pa.table({"key": keys})
     schema = Schema(("key",), None, columns_of(table.schema))
-    found = profile_of(table, schema, hash_content(table, schema).hash)
+    found = profiled(table, schema)
     assert found.distinct_keys == found.columns[0].distinct == 4
-    as_value = profile_of(
+    as_value = profiled(
         pa.table({"key": range(5), "x": keys.take(pa.array([3, 1, 4, 0, 2]))}),
         Schema(("key",), None, (Column("key", int64()), Column("x", schema.columns[0].type))),
-        found.content_hash,
     ).column("x")
     assert as_value == replace(found.columns[0], name="x")
 
@@ -254,6 +256,6 @@ def column_of(values: Sequence[object] | pa.Array) -> ColumnProfile:
     """The profile of a column beside a key that numbers its rows."""
     table = pa.table({"key": range(len(values)), "x": values})
     schema = Schema(("key",), None, columns_of(table.schema))
-    found = profile_of(table, schema, hash_content(table, schema).hash).column("x")
+    found = profiled(table, schema).column("x")
     assert found is not None
     return found

@@ -16,11 +16,10 @@ from pyarrow import feather
 from mlforge.definitions.rolling import Rolling
 from mlforge.engines.base import SourceFiles
 from mlforge.engines.function import output_of
-from mlforge.engines.polars import PolarsEngine
 from mlforge.engines.scan import scan
 from mlforge.errors import ColumnNotFound, SourceUnreadable
 from mlforge.types import DataType
-from tests.engines.brute import csv, declared
+from tests.engines.brute import compute, csv, declared
 
 
 def typed(**schema: str) -> dict[str, DataType]:
@@ -81,7 +80,7 @@ def test_a_value_that_does_not_fit_is_named_with_its_row(
     good = {"bool": "true", "date": "2024-01-01", "datetime[UTC]": "2024-01-01T00:00:00Z"}
     files = csv(tmp_path, f"k,x\n1,{good.get(type, '1')}\n2,{text}\n", **typed(x=type))
     with pytest.raises(SourceUnreadable) as caught:
-        PolarsEngine().run(declared(timestamp=None), files)
+        compute(files, declared(timestamp=None))
     assert caught.value.cause == f"row 2 of events.csv: {text!r} in column x is no {type}"
 
 
@@ -93,7 +92,7 @@ def test_a_declared_column_that_is_not_there_is_an_error(tmp_path: Path) -> None
 @pytest.mark.parametrize("text", ["", "k,x\n1,2,3\n"])
 def test_a_broken_csv_is_the_sources_fault(tmp_path: Path, text: str) -> None:
     with pytest.raises(SourceUnreadable, match=r"events.csv cannot be read as csv"):
-        PolarsEngine().run(declared(timestamp=None), csv(tmp_path, text))
+        compute(csv(tmp_path, text), declared(timestamp=None))
 
 
 def test_files_agree_on_types(tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ def test_what_is_no_arrow_file_is_the_sources_fault(
 ) -> None:
     write(tmp_path / "a.arrow")  # type: ignore[operator]
     with pytest.raises(SourceUnreadable, match=r"a.arrow cannot be read as arrow") as caught:
-        PolarsEngine().run(declared(timestamp=None), arrow(tmp_path / "a.arrow"))
+        compute(arrow(tmp_path / "a.arrow"), declared(timestamp=None))
     assert str(caught.value.cause).startswith(cause)
 
 
@@ -200,7 +199,7 @@ def test_typed_files_that_differ_are_told(
     for path, content in zip(paths, (pl.DataFrame({"k": [1], "x": [1]}), frame), strict=True):
         content.write_ipc(path) if format == "arrow" else content.write_parquet(path)
     with pytest.raises(SourceUnreadable, match=cause) as caught:
-        PolarsEngine().run(declared(timestamp=None), SourceFiles(paths, format, {}))
+        compute(SourceFiles(paths, format, {}), declared(timestamp=None))
     assert caught.value.hint == "write all files of a source with the same columns and types"
 
 
@@ -210,7 +209,7 @@ def test_the_broken_one_of_many_files_is_named(tmp_path: Path) -> None:
         pl.DataFrame({"k": [int(path.stem)]}).write_parquet(path)
     paths[7].write_bytes(b"PAR1 and nothing")
     with pytest.raises(SourceUnreadable) as caught:
-        PolarsEngine().run(declared(timestamp=None), SourceFiles(paths, "parquet", {}))
+        compute(SourceFiles(paths, "parquet", {}), declared(timestamp=None))
     assert str(caught.value.cause).startswith("7.parquet: ")
 
 
@@ -218,7 +217,7 @@ def test_a_file_that_is_gone_meanwhile_is_the_sources_fault(tmp_path: Path) -> N
     for format in ("parquet", "csv", "arrow"):
         files = SourceFiles((tmp_path / "gone",), format, {})
         with pytest.raises(SourceUnreadable, match="gone cannot be read as"):
-            PolarsEngine().run(declared(timestamp=None), files)
+            compute(files, declared(timestamp=None))
 
 
 # What is read of a source: the columns that are needed, and where the user's filter may hold.
@@ -270,12 +269,12 @@ def broken(files: SourceFiles, group: int, *columns: str) -> SourceFiles:
 
 def test_columns_that_no_metric_needs_are_not_read(tmp_path: Path) -> None:
     files = broken(broken(wide(tmp_path, "parquet"), 0, *"abc"), 1, *"abc")
-    assert PolarsEngine().run(declared(**SUMS), files).rows.num_rows
+    assert compute(files, declared(**SUMS)).rows.num_rows
     with pytest.raises(SourceUnreadable):
-        PolarsEngine().run(declared(**SUMS), broken(files, 0, "x"))
+        compute(broken(files, 0, "x"), declared(**SUMS))
 
 
 def test_rows_that_the_functions_filter_leaves_out_are_not_read(tmp_path: Path) -> None:
     files = broken(wide(tmp_path, "parquet"), 0, *WIDE.columns)
     built = declared(lambda df: df.filter(pl.col("k") > 1), **SUMS)
-    assert PolarsEngine().run(built, files).rows["k"].to_pylist() == [2, 3]
+    assert compute(files, built).rows["k"].to_pylist() == [2, 3]

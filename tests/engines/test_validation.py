@@ -21,9 +21,8 @@ from mlforge.definitions.validators import (
     not_null,
     unique,
 )
-from mlforge.engines.polars import PolarsEngine
 from mlforge.errors import InvalidDefinitions, ValidationFailed
-from tests.engines.brute import declared, parquet, run
+from tests.engines.brute import declared, run, validate
 
 NAN, INF = float("nan"), float("inf")
 
@@ -31,7 +30,7 @@ NAN, INF = float("nan"), float("inf")
 def failing(tmp_path: Path, values: pl.Series, validator: Validator) -> int:
     frame = pl.DataFrame({"k": range(len(values)), "x": values})
     built = declared(timestamp=None, validators={"x": [validator]})
-    failures = PolarsEngine().validate(built, parquet(tmp_path, frame))
+    failures = validate(tmp_path, frame, built)
     return sum(failure.count for failure in failures)
 
 
@@ -99,7 +98,7 @@ def test_validators_run_before_duplicates_are_looked_for(tmp_path: Path) -> None
 def test_validated_columns_need_not_be_measured(tmp_path: Path) -> None:
     frame = pl.DataFrame({"k": ["a"], "x": [-1], "y": [["a list"]]})
     built = declared(timestamp=None, validators={"x": [greater_than(0)]})
-    assert PolarsEngine().validate(built, parquet(tmp_path, frame))[0].validator == "> 0"
+    assert validate(tmp_path, frame, built)[0].validator == "> 0"
 
 
 @pytest.mark.parametrize(

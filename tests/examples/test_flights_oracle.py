@@ -13,9 +13,9 @@ import pytest
 from mlforge.definitions.feature import Feature, feature, parse
 from mlforge.definitions.rolling import Rolling
 from mlforge.engines.base import SourceFiles
-from mlforge.engines.polars import PolarsEngine
 from mlforge.testing import oracle
 from mlforge.testing.oracle import bits, rows_of
+from tests.engines.brute import compute
 from tests.examples.folders import FLIGHTS
 
 PLANES = 50
@@ -47,8 +47,8 @@ def arrivals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_fifty_planes_have_the_oracles_bits(arrivals: Path) -> None:
     declared = declared_feature()
-    computed = PolarsEngine().run(declared, SourceFiles((arrivals,), "parquet", {}))
-    built = pl.DataFrame(computed.rows)
+    computed = compute(SourceFiles((arrivals,), "parquet", {}), declared)
+    built = computed.frame
     events = planes(pl.scan_parquet(arrivals)).collect()
     tails = events["tailnum"].unique().sort().to_list()
     chosen = random.Random(SEED).sample(tails, PLANES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 
@@ -27,9 +27,9 @@ from mlforge.definitions.validators import (
 from mlforge.errors import ColumnNotFound, DuplicateKeys, SumOverflow
 from mlforge.pit import PitRule
 from mlforge.testing import oracle
+from mlforge.testing.clocks import DAY, end_after
 from mlforge.testing.oracle import (
     AGGREGATIONS,
-    DAY,
     Row,
     Value,
     bits,
@@ -49,6 +49,7 @@ from mlforge.testing.strategies import (
     plain_histories,
     rolling_histories,
 )
+from mlforge.times import Duration, from_instant, to_instant
 
 INF = math.inf
 SPEND = make_feature(interval="1d", metrics=[("x", "sum", "1d"), ("x", "count", "2d")])
@@ -123,8 +124,14 @@ def test_a_day_is_an_event_at_its_last_moment() -> None:
 def test_change_points_join_as_the_dense_table_would(history: History, day: int, rest: int) -> None:
     feature = history.feature
     answer = computed(feature, history.output)
-    now = min(day * DAY + rest, answer.horizon or 0)
-    rule = PitRule(feature.keys, "t", interval=feature.interval, horizon=answer.horizon)
+    now = min(history.anchor + day * DAY + rest, answer.horizon or 0)
+    rule = PitRule(
+        feature.keys,
+        "t",
+        interval=feature.interval,
+        horizon=answer.horizon,
+        timezone=feature.timezone,
+    )
     for spine in ({**row, "s": now} for row in answer.rows):
         seen = oracle.see(spine, answer.rows, rule, "s")
         if seen.row is not None:
@@ -145,7 +152,7 @@ def dense_row(history: History, like: Row, end: int) -> Row:
     row: Row = {**{key: like[key] for key in feature.keys}, "t": end}
     assert feature.interval is not None
     for metric in feature.metrics:
-        window = range(end - metric.window.microseconds, end)
+        window = range(oracle.window_start(feature, metric.window, end), end)
         values = [event[metric.column] for event in own if event["t"] in window]
         row[metric.output_name("f", feature.interval)] = aggregate(metric.aggregation, *values)
     return row
@@ -317,6 +324,68 @@ def test_a_validator_of_a_missing_column_is_an_error() -> None:
         oracle.failures(make_feature(validators=[("y", not_null())]), [{"x": 1}])
 
 
+# -- calendars, by the clock on the wall ------------------------------------------------------
+
+
+def ends_between(interval: str, timezone: str | None, first: str, last: str) -> list[str]:
+    """The ends of buckets between two times in UTC, without the seconds."""
+    at, found = to_instant(datetime.fromisoformat(first)), list[str]()
+    while (at := end_after(Duration.parse(interval), timezone, at)) <= to_instant(
+        datetime.fromisoformat(last)
+    ):
+        found.append(f"{from_instant(at):%Y-%m-%d %H:%M}")
+    return found
+
+
+def test_a_day_in_berlin_lasts_23_hours_in_spring_and_25_in_autumn() -> None:
+    spring = ends_between("1d", "Europe/Berlin", "2024-03-30", "2024-04-01")
+    autumn = ends_between("1d", "Europe/Berlin", "2024-10-26", "2024-10-28")
+    assert spring == ["2024-03-30 23:00", "2024-03-31 22:00"]
+    assert autumn == ["2024-10-26 22:00", "2024-10-27 23:00"]
+
+
+def test_six_hours_of_berlins_clock_are_seven_once_in_autumn() -> None:
+    assert ends_between("6h", "Europe/Berlin", "2024-10-26 21:00", "2024-10-27 23:00") == [
+        *["2024-10-26 22:00", "2024-10-27 05:00", "2024-10-27 11:00", "2024-10-27 17:00"],
+        "2024-10-27 23:00",
+    ]
+
+
+def test_an_hour_that_comes_twice_is_two_buckets() -> None:
+    assert len(ends_between("1h", "Europe/Berlin", "2024-10-26 22:00", "2024-10-27 23:00")) == 25
+    assert len(ends_between("1h", "Europe/Berlin", "2024-03-30 23:00", "2024-03-31 22:00")) == 23
+
+
+def test_a_day_without_a_midnight_begins_where_the_clock_is_changed() -> None:
+    assert ends_between("1d", "America/Sao_Paulo", "2018-11-03 12:00", "2018-11-05 12:00") == [
+        *["2018-11-04 03:00", "2018-11-05 02:00"],
+    ]
+
+
+def test_a_day_with_two_midnights_is_one_bucket() -> None:
+    assert ends_between("1d", "America/Havana", "2024-11-03 00:00", "2024-11-04 12:00") == [
+        *["2024-11-03 04:00", "2024-11-04 05:00"],
+    ]
+
+
+def test_a_day_that_was_left_out_is_no_bucket() -> None:
+    assert ends_between("1d", "Pacific/Apia", "2011-12-29 12:00", "2012-01-01") == [
+        *["2011-12-30 10:00", "2011-12-31 10:00"],
+    ]
+
+
+def test_months_are_of_utc_or_of_a_zone() -> None:
+    assert ends_between("1mo", None, "2024-01-15", "2024-03-15") == [
+        *["2024-02-01 00:00", "2024-03-01 00:00"],
+    ]
+    assert ends_between("3mo", "Europe/Berlin", "2024-01-15", "2024-07-15") == [
+        *["2024-03-31 22:00", "2024-06-30 22:00"],
+    ]
+    assert ends_between("1y", None, "1967-06-01", "1971-06-01")[1:3] == [
+        *["1969-01-01 00:00", "1970-01-01 00:00"],
+    ]
+
+
 # -- leaks and bits ---------------------------------------------------------------------------
 
 
@@ -337,7 +406,12 @@ def seen(futures: Futures, output: list[Row]) -> list[object]:
 @settings(max_examples=50, deadline=None)
 def test_rows_survive_a_frame_bit_by_bit(history: History) -> None:
     frame = frame_of(history.output, history.schema)
-    assert [bits(row) for row in rows_of(frame)] == [bits(row) for row in history.output]
+    assert [bits(row) for row in rows_of(frame)] == [bits(instants(row)) for row in history.output]
+
+
+def instants(row: Row) -> Row:
+    """A row with its local times as a frame counts them."""
+    return {k: to_instant(v) if isinstance(v, datetime) else v for k, v in row.items()}
 
 
 def test_bits_tell_apart_what_equality_does_not() -> None:
