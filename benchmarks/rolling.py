@@ -35,9 +35,11 @@ the last line says how many of its sums over 30 d are not the exact ones."""
 def main(runs: int, events: int) -> None:
     """Run all sides in turn and print the medians."""
     with tempfile.TemporaryDirectory() as folder:
-        for kind, write in (("receipts", write_receipts), ("even", write_even)):
+        for kind in WRITERS:
             source = Path(folder) / f"{kind}.parquet"
-            write(source, events)
+            # Not here: a process begins with the peak of the one that it came from.
+            command = [sys.executable, __file__, "--write", kind, str(source), str(events)]
+            subprocess.run(command, check=True)
             print(f"\n{events:,} events, {kind}; medians of {runs} runs", flush=True)
             print("                     time   ratio    memory   ratio         rows")
             for work in WORK:
@@ -46,7 +48,8 @@ def main(runs: int, events: int) -> None:
                     for side, results in measured.items():
                         results.append(_run_in_child(side, work, source))
                 _print({side: _medians(results) for side, results in measured.items()}, work)
-            print(_differing(source))
+            command = [sys.executable, __file__, "--differing", str(source)]
+            subprocess.run(command, check=True)
     print(NOT_BY_HAND)
 
 
@@ -107,6 +110,9 @@ def write_even(path: Path, events: int) -> None:
             "amount": rng.lognormal(3, 1.2, events).round(2),
         }
     ).write_parquet(path)
+
+
+WRITERS = {"receipts": write_receipts, "even": write_even}
 
 
 # -- in the child ------------------------------------------------------------------------------
@@ -192,7 +198,7 @@ def _rolled(frame: pl.DataFrame, by: str, window: str, made: dict[str, pl.Expr])
     return frame.rolling(by, period=window, group_by="user_id").agg(named)
 
 
-def _differing(source: Path) -> str:
+def differing(source: Path) -> str:
     """How many of the hand-written sums are not the exact ones, at the rows that both have."""
     ours = prepared("polars")(source, ("sum",))
     theirs = by_hand(source, BASIC).with_columns(event_time=pl.col("day").dt.offset_by("1d"))
@@ -206,6 +212,10 @@ if __name__ == "__main__":
     arguments = sys.argv[1:]
     if arguments[:1] == ["--child"]:
         child(arguments[1], arguments[2], Path(arguments[3]))
+    elif arguments[:1] == ["--write"]:
+        WRITERS[arguments[1]](Path(arguments[2]), int(arguments[3]))
+    elif arguments[:1] == ["--differing"]:
+        print(differing(Path(arguments[1])))
     else:
         main(
             int(arguments[0]) if arguments else 5,

@@ -255,6 +255,7 @@ def test_an_unknown_profile_is_refused_and_the_nearest_suggested(tmp_path: Path)
 VARIABLES: dict[str, tuple[str, str, object]] = {
     "MLFORGE_PROJECT_NAME": ("corner", "name", "corner"),
     "MLFORGE_PROJECT_DEFINITIONS": ("defs", "definitions", "defs"),
+    "MLFORGE_PROJECT_ENGINE": ("duckdb", "engine", "duckdb"),
     "MLFORGE_PROFILE": ("prod", "profile", "prod"),
     "MLFORGE_OFFLINE_STORE_KIND": ("local", "name", "shop"),
     "MLFORGE_OFFLINE_STORE_PATH": ("/store", "store_path", Path("/store")),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -22,16 +23,33 @@ _COMPARED = frozenset({Aggregation.MIN, Aggregation.MAX})
 _RANKED = frozenset({Aggregation.MEDIAN})
 
 
-def entity_codes(keys: Sequence[pl.Series]) -> Integers:
-    """One integer from 0 upwards a row, in the order of the keys, none of which is null."""
-    entities, size = _key_codes(keys[0])
-    for key in keys[1:]:
-        codes, key_size = _key_codes(key)
-        if size * key_size >= 1 << 62:
-            entities = np.unique(entities, return_inverse=True)[1]
-            size = len(entities)
-        entities, size = entities * key_size + codes, size * key_size
-    return entities
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """Integers of rows, from 0 up to below `size`, in the order of their keys."""
+
+    columns: tuple[tuple[Numbers, int, int], ...]
+    size: int
+
+    def part(self, rows: slice) -> Integers:
+        """The codes of some of the rows."""
+        codes = np.zeros(0, dtype=np.int64)
+        for place, (numbers, least, size) in enumerate(self.columns):
+            own = (numbers[rows] - numbers.dtype.type(least)).astype(np.int64, copy=False)
+            codes = codes * size + own if place else own
+        return codes
+
+
+def entity_codes(keys: Sequence[pl.Series]) -> Codes:
+    """The codes of keys of which none is null."""
+    columns = [_key_codes(key) for key in keys]
+    size = math.prod(column[2] for column in columns)
+    if size < 1 << 62:
+        return Codes(tuple(columns), size)
+    # The first keys together, as numbers of what occurs.
+    first = entity_codes(keys[:-1])
+    occurring, numbers = np.unique(first.part(slice(None)), return_inverse=True)
+    joined = (numbers, 0, len(occurring))
+    return Codes((joined, columns[-1]), len(occurring) * columns[-1][2])
 
 
 def input_of(column: pl.Series, aggregations: Set[Aggregation]) -> Input:
@@ -99,16 +117,16 @@ def _addends(column: pl.Series, type: DataType) -> Integers | Words:
     return low if is_narrow else Words(low.view(np.uint64), high)
 
 
-def _key_codes(key: pl.Series) -> tuple[Integers, int]:
-    """The codes of a key in the order of its values, and their number."""
+def _key_codes(key: pl.Series) -> tuple[Numbers, int, int]:
+    """Numbers in the order of a key's values, the least of them, and how many there may be."""
     physical = _physical(key)
     if physical is not None and len(physical):
         numbers = physical.to_numpy()
         least, greatest = int(numbers.min()), int(numbers.max())
         if greatest - least < _SPARSE * len(numbers) + 1024:
-            return (numbers - numbers.dtype.type(least)).astype(np.int64), greatest - least + 1
+            return numbers, least, greatest - least + 1
     codes, occurring = _numbered(key)
-    return codes.to_numpy().astype(np.int64), len(occurring)
+    return codes.to_numpy(), 0, len(occurring)
 
 
 def _physical(column: pl.Series) -> pl.Series | None:

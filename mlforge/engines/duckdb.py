@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
@@ -21,9 +21,11 @@ from mlforge.engines.validation import Validation
 from mlforge.errors import StorageFailed, UnsupportedType
 from mlforge.schema import Schema
 
+if TYPE_CHECKING:
+    from mlforge.types.polars import PolarsType
+
 _EXAMPLES = 3
 _ROW = "row number"
-_TIMES = re.compile(r"Datetime|Date|Time|Duration")
 
 
 class DuckDBEngine:
@@ -170,9 +172,9 @@ class _Table:
 
 
 def _stored(frame: pl.DataFrame) -> pl.DataFrame:
-    """With numbers for names, and times as integers: DuckDB's own are of other units."""
+    """With numbers for names, and in types of which DuckDB has each value."""
     columns = [
-        (column.to_physical() if _holds_times(column.dtype) else column).alias(f"c{number}")
+        column.cast(_storable(column.dtype)).alias(f"c{number}")
         for number, column in enumerate(frame)
     ]
     return pl.DataFrame(columns)
@@ -184,9 +186,20 @@ def _restored(batch: pa.RecordBatch, schema: pl.Schema) -> pl.DataFrame:
     return pl.DataFrame([column.cast(dtype).alias(name) for column, (name, dtype) in columns])
 
 
-def _holds_times(dtype: pl.DataType) -> bool:
-    """Polars names the types that a type is made of in its text."""
-    return dtype.is_temporal() or (dtype.is_nested() and bool(_TIMES.search(str(dtype))))
+def _storable(dtype: PolarsType) -> PolarsType:
+    """Times as the integers that they are: DuckDB's have other units. Flags as bytes: before 1.1
+    it reads some from Arrow wrongly."""
+    if isinstance(dtype, pl.List):
+        return pl.List(_storable(dtype.inner))
+    if isinstance(dtype, pl.Array):
+        return pl.Array(_storable(dtype.inner), dtype.size)
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct([pl.Field(f.name, _storable(f.dtype)) for f in dtype.fields])
+    if dtype == pl.Boolean:
+        return pl.UInt8()
+    if dtype == pl.Date:
+        return pl.Int32()
+    return pl.Int64() if dtype.is_temporal() else dtype
 
 
 @contextmanager

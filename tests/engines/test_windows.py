@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlforge.engines.columns import Codes
 from mlforge.engines.order import Order
 from mlforge.engines.tiles import State, Tiles, Values, tiles_of
 from mlforge.engines.windows import change_points, window_extremes, window_sums
@@ -19,9 +20,15 @@ EVENTS = st.lists(st.tuples(st.integers(0, 3), BUCKETS), min_size=1, max_size=30
 WINDOWS = st.sets(st.integers(1, 12) | st.just(10**30), min_size=1, max_size=4)
 
 
+def order_of(codes: np.ndarray, buckets: np.ndarray) -> Order:
+    size, (low, high) = int(codes.max()) + 1, (int(buckets.min()), int(buckets.max()))
+    known = Codes(((codes, 0, size),), size)
+    return Order(known, len(codes), buckets.__getitem__, low, high)
+
+
 def tiles(events: list[tuple[int, int]]) -> Tiles:
     codes, buckets = (np.array(column, dtype=np.int64) for column in zip(*events, strict=True))
-    return tiles_of(Order(codes, buckets).part(0, len(codes))[0], {})
+    return tiles_of(order_of(codes, buckets).part(0, len(codes))[0], {})
 
 
 def by_entity(events: list[tuple[int, int]]) -> list[list[int]]:
@@ -101,7 +108,7 @@ def test_sums_wrap_on_the_way_and_are_right_at_the_end() -> None:
 def test_events_sort_by_entity_then_bucket(spread: int) -> None:
     rng = np.random.default_rng(4)
     codes, buckets = rng.integers(0, 9, 200) * spread, rng.integers(-50, 50, 200)
-    ordered = Order(codes, buckets)
+    ordered = order_of(codes, buckets)
     events, positions = ordered.part(0, len(codes))
     order = np.lexsort((buckets, codes))
     assert np.array_equal(events.buckets, buckets[order])
@@ -113,14 +120,14 @@ def test_events_sort_by_entity_then_bucket(spread: int) -> None:
 @pytest.mark.parametrize("spread", [1, 1 << 50])
 def test_cuts_divide_no_entity_and_leave_nothing_out(spread: int) -> None:
     codes = np.sort(np.random.default_rng(5).integers(0, 40, 1_000)) * spread
-    cuts = Order(codes, np.zeros(1_000, np.int64)).cuts(50)
+    cuts = order_of(codes, np.zeros(1_000, np.int64)).cuts(50)
     assert [cuts[0][0], cuts[-1][1]] == [0, 1_000]
     assert len(cuts) > 9
     assert all(a[1] == b[0] and codes[b[0] - 1] != codes[b[0]] for a, b in pairwise(cuts))
 
 
 def test_a_bucket_without_a_value_is_a_tile_that_counts_none() -> None:
-    events, _ = Order(np.array([0, 0]), np.array([5, 3])).part(0, 2)
+    events, _ = order_of(np.array([0, 0]), np.array([5, 3])).part(0, 2)
     known = Values(is_known=np.array([False, True]), ordinals=np.array([0, 7]))
     state: State = tiles_of(events, {"x": known}).states["x"]
     assert state.counts.tolist() == [0, 1]
