@@ -18,8 +18,8 @@ from mlforge.zones import check_zone
 FORMAT = 1
 SCHEMA = "mlforge.lock/v1"
 SUFFIX = ".lock.json"
-# What a spine and an output may be written as.
-FILE_TYPES = (".parquet", ".csv")
+# What a spine or an output may be written as.
+_FILE_TYPES = (".parquet", ".csv", ".arrow", ".ipc", ".feather")
 LARGEST = 16 << 20
 _MOST_ROWS = 2**63
 
@@ -60,8 +60,8 @@ class LockedColumn:
 class LockedFeature:
     """A version that was joined. `objects`: what was read of it, in row order.
 
-    `commit` holds exactly this version; None: it was a draft. `on`: the spine's column of each key
-    that is called otherwise there.
+    `commit` holds exactly this version; None: it was a draft. `on`: by key, or by column that a key
+    is made of, the spine's column that is called otherwise.
     """
 
     manifest: Manifest
@@ -155,7 +155,8 @@ class Lock(Shown):
 
     def _tables(self) -> tuple[Table, ...]:
         dirty = " (the work tree differed)" if self.is_dirty else ""
-        title = f"Lock: {self.rows:,} rows, commit {self.commit or 'none'}{dirty}"
+        commit = self.commit.short if self.commit else "none"
+        title = f"Lock: {self.rows:,} rows, commit {commit}{dirty}"
         rows = tuple(
             (f.label, str(len(f.columns)), f"{sum(c.nulls for c in f.columns):,}")
             for f in self.features
@@ -237,7 +238,8 @@ def _feature(form: _Feature, rows: int) -> LockedFeature:
     names = [column.name for column in form.columns]
     if not known.issuperset(names) or len({*names}) != len(names):
         raise Corrupt(f"the columns of {manifest.name} are not those of its manifest")
-    if not {*manifest.schema.keys}.issuperset(form.on):
+    made_of = {column for surrogate in manifest.surrogates for column in surrogate.columns}
+    if not {*manifest.schema.keys, *made_of}.issuperset(form.on):
         raise Corrupt(f"the keys of {manifest.name} are not those of its manifest")
     if not form.objects:
         raise Corrupt(f"{manifest.name} has no objects")
@@ -295,7 +297,7 @@ def _file(name: str | None) -> str | None:
 def is_file_name(name: str) -> bool:
     """Whether a lock may say this name: nothing in it leads out of the lock's folder."""
     is_plain = name.isprintable() and not {"/", "\\", ":"} & {*name} and len(name) <= 255
-    return is_plain and name.lower().endswith(FILE_TYPES)
+    return is_plain and name.lower().endswith(_FILE_TYPES)
 
 
 # What JSON must look like before it is read any further.

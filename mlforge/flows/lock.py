@@ -68,7 +68,7 @@ def _feature(selected: Selected, content: Content, nulls: pl.DataFrame) -> Locke
 
 def spine_of(spine: pl.DataFrame, content: Content, file: Path | None) -> LockedSpine:
     """A spine by content. `content`: of a frame that has at least its columns."""
-    columns = canonical_columns(spine)
+    columns = tuple(c for c in canonical_columns(spine) if c.name in content.columns)
     hashed = {column.name for column in columns}
     return LockedSpine(
         file=file.name if file is not None and is_file_name(file.name) else None,
