@@ -21,6 +21,7 @@ from mlforge.flows.recipes import RecipeCache
 from mlforge.flows.remake import refuse_other_rows
 from mlforge.flows.remarks import missing_files, remarks_on
 from mlforge.flows.report import BuildEvent, BuildOutcome, BuildReport, BuildStatus
+from mlforge.flows.resolve import is_here
 from mlforge.flows.sources import DigestCache, record
 from mlforge.flows.standing import standing_of
 from mlforge.flows.workspace import Workspace
@@ -161,7 +162,9 @@ class _Builder:
             self._compute(work, ingredients)
         if work.product is not None and not self._options.is_dry:
             remember(self._workspace, manifest, work.product.parts)
-            reconcile_view(self._workspace, manifest)
+            # Of a lock, the number may mean other content in this tree.
+            if is_here(self._workspace, manifest):
+                reconcile_view(self._workspace, manifest)
 
     def _known(self, work: _Work, ingredients: Ingredients) -> Manifest | None:
         """The version that the ingredients are known to give: the head, any if it is pinned."""

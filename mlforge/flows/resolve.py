@@ -240,6 +240,14 @@ def read_manifest(
     return manifest
 
 
+def is_here(workspace: Workspace, manifest: Manifest) -> bool:
+    """Whether the work tree has this very manifest under its name and number."""
+    path = _folder(workspace, manifest.name, manifest.version) / FILE_NAME
+    with suppress(MlforgeError):
+        return _read_here(workspace, path) == manifest.encode()
+    return False
+
+
 @lru_cache(maxsize=4096)
 def _decoded(data: bytes, path: str) -> Manifest:
     """A build reads a manifest when it plans, when it decides and when it tells."""

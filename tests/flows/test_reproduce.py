@@ -293,6 +293,19 @@ def test_rows_of_a_version_that_every_tree_has_forgotten_are_made_again(trained:
     assert reproduce(trained).returncode == 0
 
 
+def test_rows_of_a_number_that_means_other_content_now_leave_its_view_alone(
+    trained: Shop,
+) -> None:
+    events = (trained.root / "data/events.parquet").read_bytes()
+    renumbered(trained)
+    (trained.root / "data/events.parquet").write_bytes(events)
+    for oid in lock_of(trained).features[0].objects:
+        next(path for path in trained.objects() if path.stem == oid.hex).unlink()
+    done = reproduce(trained)
+    assert (done.returncode, "made again: user_spend@1.0.0" in done.stdout) == (0, True)
+    trained.mlforge("verify")
+
+
 def test_a_forgotten_version_of_other_definitions_is_made_where_git_still_has_it(
     trained: Shop,
 ) -> None:
