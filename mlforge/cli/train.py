@@ -122,7 +122,9 @@ def _tell(screen: Screen, provenance: Provenance, output: Path | None, elapsed: 
     place = output or "nothing was written"
     screen.line(f"{place}  content ", (provenance.content_hash.short, "yellow"))
     if any(match.pin.commit is None for match in provenance.features):
-        screen.warning("at least one version is a draft, in no commit: this cannot be made again")
+        screen.warning(
+            "at least one version is a draft, in no commit: only the lock makes this again"
+        )
     elif provenance.is_dirty:
         screen.warning("a PIN is not committed: head here is not the head of the commit")
 

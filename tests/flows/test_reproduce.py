@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 import mlforge as mlf
+from mlforge.api.project import find_project
 from mlforge.api.store import LocalStore
 from mlforge.errors import InvalidUsage, LockCorrupt, ObjectNotFound, SpineNotFound
 from mlforge.flows.keep import keep, kept, kept_objects
@@ -417,6 +418,9 @@ def test_reproduce_in_python_takes_a_value_and_a_frame(trained: Shop) -> None:
     shutil.rmtree(trained.root / ".git/mlforge/objects")
     with pytest.raises(ObjectNotFound):
         mlf.reproduce(lock, store=store, spine=spine)
+    definitions = find_project(trained.root).load()
+    made = mlf.reproduce(lock, store=store, spine=spine, definitions=definitions)
+    assert (made.is_equal, made.remade) == (True, ("user_spend@1.0.0",))
 
 
 # -- kept

@@ -74,11 +74,13 @@ def refusal(ended: Ended, *, exits: tuple[int, ...]) -> str | None:
         return "tells what lies outside"
     if escaped := [event for event in ended.escapes if not event.startswith("list")]:
         return f"goes outside: {escaped}"
-    if ended.returncode not in exits or not ended.is_known:
+    # What differs is an answer, and no error.
+    is_answer = ended.returncode == 1 and ended.stdout.startswith("not equal")
+    if ended.returncode not in exits or not (ended.is_known or is_answer):
         return f"exit {ended.returncode}: {ended.stderr[-700:]}"
     if any(not c.isprintable() and c not in "\n\t" for c in ended.stdout + ended.stderr):
         return "writes control characters"
-    if ended.returncode and not ended.stderr.startswith("error[MLF"):
+    if ended.returncode and not is_answer and not ended.stderr.startswith("error[MLF"):
         return f"does not begin with its error: {ended.stderr[:300]}"
     if ended.returncode and ended.stderr.count("\nhint: ") < ended.stderr.count("error[MLF"):
         return f"has no hint: {ended.stderr[:500]}"
