@@ -64,6 +64,7 @@ EXITS: Mapping[str, Mapping[int, str]] = {
     "build": {1: "a feature failed; it keeps its head, and the others are committed"},
     "validate": {1: "a validator does not hold"},
     "diff": {1: "with `--exit-code`: something differs"},
+    "reproduce": {1: "something differs, or what is here does not give the rows"},
 }
 
 
