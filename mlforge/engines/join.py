@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from mlforge.engines.calendar import calendar_of, check_years, day_starts, to_utc
+from mlforge.engines.visibility import visibility_of
 from mlforge.errors import (
     InvalidSpine,
     InvalidTimes,
@@ -58,8 +59,8 @@ def pit_match(
 ) -> Matches:
     """Find for each spine row the last table row known at its time.
 
-    `spine`: from `cast_keys` and `spine_instants`. `table`: sorted by (keys, timestamp) and unique
-    in them, which every build is. Rule: docs/semantics.md#point-in-time-join.
+    `spine`: from `cast_keys` and `spine_instants`. `table`: sorted by (keys, timestamp, created)
+    and unique in them, which every build is. Rule: docs/semantics.md#point-in-time-join.
     """
     starts = _starts(table, rule.keys)
     codes = _codes(spine, table, rule.keys, starts)
@@ -71,8 +72,14 @@ def pit_match(
         raise InvalidSpine("features with an event time need a time column in the spine")
     seen, times = _instants(spine[spine_time]), _instants(table[rule.timestamp])
     asking = np.flatnonzero((codes >= 0) & spine[spine_time].is_not_null().to_numpy())
-    bounds = np.append(starts, table.height)
-    rows[asking] = _search(times, bounds, codes[asking], seen[asking], rule.exact_matches)
+    bounds, asked, wanted = np.append(starts, table.height), codes[asking], seen[asking]
+    if rule.created is None:
+        rows[asking] = _search(times, bounds, asked, wanted, rule.exact_matches)
+    else:
+        created = _instants(table[rule.created])
+        visible = visibility_of(times, created, bounds, rule.exact_matches)
+        found = _search(visible.moments, bounds, asked, wanted, is_exact=True)
+        rows[asking] = visible.last_rows(found, bounds[asked])
     return _aged(rows, seen, times, rule)
 
 

@@ -140,7 +140,9 @@ def _select(workspace: Workspace, want: Wanted, at: CommitId | None, full_names:
     resolved = resolve(workspace, want.reference, at)
     manifest = resolved.manifest
     known = [column.name for column in manifest.schema.values]
-    columns = known if want.columns is None else list(want.columns)
+    # When a row became visible is about the row, as its event time is: said to who asks for it.
+    own = [name for name in known if name != manifest.created]
+    columns = own if want.columns is None else list(want.columns)
     for column in columns:
         if column not in known:
             raise ColumnNotFound(
@@ -210,17 +212,17 @@ def _time_choice(times: Sequence[str]) -> str:
 def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[_Selected]) -> None:
     """Raise NaiveTimes where a spine without a zone meets a feature with one."""
     is_naive = getattr(dtype, "time_zone", None) is None and dtype != pl.Null
-    schemas = {selected.label: selected.manifest.schema for selected in chosen}
-    aware = [
-        label
-        for label, schema in schemas.items()
-        if schema.timestamp and schema.type_of(schema.timestamp).is_utc
-    ]
+    aware = [selected.label for selected in chosen if _has_zone(selected.manifest)]
     if is_naive and rule.timezone is None and aware:
         raise NaiveTimes(
             f"{rule.timestamp} has no time zone, and the times of {', '.join(aware)} have",
             hint='timezone="UTC" (--timezone UTC), or the zone whose local times they are',
         )
+
+
+def _has_zone(manifest: Manifest) -> bool:
+    times = (name for name in (manifest.schema.timestamp, manifest.created) if name is not None)
+    return any(manifest.schema.type_of(name).is_utc for name in times)
 
 
 # Of clashing names.
@@ -237,7 +239,10 @@ def _join(
     rule: Rule,
 ) -> tuple[pl.DataFrame, Matches]:
     manifest = selected.manifest
-    table = read_rows(workspace, selected.resolved, [*manifest.schema.order, *selected.names])
+    needed = [*manifest.schema.order, *selected.names]
+    if manifest.created is not None and manifest.created not in selected.names:
+        needed.append(manifest.created)
+    table = read_rows(workspace, selected.resolved, needed)
     left = cast_keys(
         _keyed(spine, manifest), {key: table[key].dtype for key in manifest.schema.keys}
     )
@@ -274,6 +279,7 @@ def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
         interval=manifest.interval,
         horizon=manifest.horizon,
         timezone=manifest.timezone,
+        created=manifest.created,
     )
 
 
