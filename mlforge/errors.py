@@ -368,7 +368,7 @@ class KeyTypeMismatch(InvalidInput):
 class ColumnCollision(InvalidInput):
     """Two columns of the training data would have the same name.
 
-    Use `--full-names`, or rename the spine's column.
+    Use `--full-names`, a `FeatureSpec` with a `prefix`, or rename the spine's column.
     """
 
     code = "MLF0503"

@@ -46,12 +46,14 @@ class Pin(Shown):
 class FeatureMatch(Shown):
     """How the spine's rows met one feature. Ages in microseconds, None where nothing matched.
 
-    `matched`: rows of the spine that found one. `columns`: what it added to them.
+    `matched`: rows of the spine that found one. `on`: of keys that are called otherwise there, key
+    and column of the spine. `columns`: what it added to them.
     `past_horizon`: matched rows after the feature's horizon, `furthest` by how much at most.
     `too_old`: rows that `max_age` took away.
     """
 
     pin: Pin
+    on: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
     matched: int
     median_age: int | None
@@ -67,6 +69,7 @@ class FeatureMatch(Shown):
         """An item of `features` in `mlforge train --json`."""
         return {
             **self.pin.to_dict(),
+            "on": dict(self.on),
             "columns": list(self.columns),
             "matched": self.matched,
             "median_age_us": self.median_age,
@@ -119,8 +122,9 @@ _AGES = ("median age", "oldest age")
 def _row(match: FeatureMatch) -> tuple[str, ...]:
     pin = match.pin
     ages = (match.median_age, match.oldest_age)
+    mapped = ", ".join(f"{key} = {column}" for key, column in match.on)
     return (
-        pin.feature,
+        f"{pin.feature} ({mapped})" if mapped else pin.feature,
         str(pin.version),
         pin.commit.short if pin.commit else "draft",
         str(len(match.columns)),

@@ -17,6 +17,7 @@ from mlforge.engines import frames
 from mlforge.errors import InvalidSpine, InvalidUsage, StorageFailed
 from mlforge.flows.resolve import Reference
 from mlforge.flows.train import Rule, TrainEvent, Wanted, train
+from mlforge.ids import parse_name
 from mlforge.objects.files import storage_errors, sync_file, temporary_name
 from mlforge.provenance import Provenance
 from mlforge.zones import check_zone
@@ -26,10 +27,12 @@ Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """A feature asked for with some of its columns, or at a version.
+    """A feature asked for with some of its columns, at a version, or by other keys.
 
     `columns` None: all of them. `version`: a number, a range (`~=1.2`) or a git revision.
-    `on` and `prefix`, which map its keys to other columns of the spine, are not supported.
+    `on={"user_id": "seller_id"}`: the spine's column that stands for a key of the feature, or for a
+    column that a key is made of. `prefix="seller_"` comes before the names of its columns, so
+    that a feature can be asked for twice.
     """
 
     name: str
@@ -131,23 +134,35 @@ def _check_zone(timezone: str | None, ambiguous: str) -> None:
 
 
 def _wanted(feature: FeatureLike) -> Wanted:
-    if isinstance(feature, FeatureSpec):
-        if feature.on or feature.prefix:
-            raise InvalidUsage(
-                f"{feature.name}: on= and prefix= are not supported",
-                hint="rename the spine's key columns first",
-            )
-        name, columns, version = feature.name, feature.columns, feature.version
-    elif isinstance(feature, tuple) and len(feature) == 2:
-        (name, version), columns = feature, None
+    if isinstance(feature, tuple) and len(feature) == 2:
+        spec = FeatureSpec(feature[0], version=feature[1])
     else:
-        name, columns, version = feature, None, None
-    if not isinstance(name, str) or not isinstance(version, str | None):
+        spec = feature if isinstance(feature, FeatureSpec) else FeatureSpec(feature)
+    if not isinstance(spec.name, str) or not isinstance(spec.version, str | None):
         raise InvalidUsage(
             f"{feature!r} is no feature", hint='"NAME", "NAME@1.0.0" or ("NAME", "1.0.0")'
         )
-    reference = Reference.parse(name if version is None else f"{name}@{version}")
-    return Wanted(reference, None if columns is None else tuple(columns))
+    _check_spec(spec)
+    reference = Reference.parse(
+        spec.name if spec.version is None else f"{spec.name}@{spec.version}"
+    )
+    columns = None if spec.columns is None else tuple(spec.columns)
+    return Wanted(reference, columns, dict(spec.on or {}), spec.prefix or "")
+
+
+def _check_spec(spec: FeatureSpec) -> None:
+    if isinstance(spec.columns, str):
+        raise InvalidUsage(
+            f"{spec.name}: columns={spec.columns!r} is not a list", hint=f"[{spec.columns!r}]"
+        )
+    pairs = [*spec.on.items()] if isinstance(spec.on, Mapping) else [(None, None)]
+    if spec.on is not None and not all(isinstance(name, str) for pair in pairs for name in pair):
+        raise InvalidUsage(
+            f"{spec.name}: on={spec.on!r} maps no key to a column",
+            hint='on={"user_id": "seller_id"}: the feature\'s key, then the spine\'s column',
+        )
+    if spec.prefix:
+        parse_name(spec.prefix if isinstance(spec.prefix, str) else repr(spec.prefix), "prefix")
 
 
 def read_spine(spine: Spine) -> pl.DataFrame:

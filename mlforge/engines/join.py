@@ -89,26 +89,31 @@ def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
     return values.select(pl.all().gather(index.set(index < 0, None)))
 
 
-def cast_keys(spine: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """The spine's key columns in the table's types, which `types` gives by column.
+def cast_keys(
+    spine: pl.DataFrame, types: Mapping[str, pl.DataType], on: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """The table's keys, of the types that `types` gives by name, as the spine has them.
 
-    Only casts that lose nothing: integers of any width, decimals and instants whose values all
-    fit, categorical to string. Raises InvalidSpine and KeyTypeMismatch, which list every column.
+    `on`: by key the spine's column, where it is called otherwise. Only casts that lose nothing:
+    integers of any width, decimals and instants whose values all fit, categorical to string.
+    Raises InvalidSpine and KeyTypeMismatch, which list every column.
     """
-    absent = [name for name in types if name not in spine.columns]
+    columns = {name: (on or {}).get(name, name) for name in types}
+    absent = [column for column in columns.values() if column not in spine.columns]
     if absent:
         raise InvalidSpine(
             f"the spine has no column {', '.join(absent)}",
             hint=did_you_mean(absent[0], spine.columns),
         )
-    casts = {name: _cast(spine[name], dtype) for name, dtype in types.items()}
-    problems = [
-        _mismatch(spine[name], dtype) for name, dtype in types.items() if casts[name] is None
-    ]
-    if problems:
-        name, dtype = next((name, types[name]) for name in types if casts[name] is None)
-        raise KeyTypeMismatch("\n".join(problems), hint=f"make {name} {_name(name, dtype)} first")
-    return pl.DataFrame([cast for cast in casts.values() if cast is not None])
+    casts = {name: _cast(spine[columns[name]], dtype) for name, dtype in types.items()}
+    wrong = [name for name, cast in casts.items() if cast is None]
+    if wrong:
+        first, dtype = columns[wrong[0]], types[wrong[0]]
+        raise KeyTypeMismatch(
+            "\n".join(_mismatch(spine[columns[name]], types[name]) for name in wrong),
+            hint=f"make {first} {_name(first, dtype)} first",
+        )
+    return pl.DataFrame([cast.alias(name) for name, cast in casts.items() if cast is not None])
 
 
 def time_columns(spine: pl.DataFrame) -> list[str]:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import polars as pl
 
 from mlforge.arrow import canonical_table, columns_of
 from mlforge.content import hash_content
-from mlforge.engines.join import (
-    Matches,
-    cast_keys,
-    pit_match,
-    spine_instants,
-    take,
-    time_columns,
-)
-from mlforge.engines.surrogate import surrogate_key
+from mlforge.engines.join import Matches, pit_match, spine_instants, take, time_columns
 from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
@@ -31,6 +23,7 @@ from mlforge.errors import (
 )
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import is_committed
+from mlforge.flows.keys import check_map, key_columns
 from mlforge.flows.read import read_rows
 from mlforge.flows.resolve import Reference, Resolved, head_version, resolve
 from mlforge.flows.workspace import Workspace
@@ -43,10 +36,16 @@ from mlforge.schema import Schema
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A feature asked for: a reference, and which of its columns; None: all values."""
+    """A feature asked for: a reference, and which of its columns; None: all values.
+
+    `on`: by key, or by column that a key is made of, the spine's column that stands for it.
+    `prefix`: what the names of its columns begin with.
+    """
 
     reference: Reference
-    columns: tuple[str, ...] | None
+    columns: tuple[str, ...] | None = None
+    on: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,7 @@ class Trained:
 class _Selected:
     """A resolved feature, its columns to read and what they are called in the output."""
 
+    wanted: Wanted
     resolved: Resolved
     names: dict[str, str]
 
@@ -115,6 +115,8 @@ def train(
     Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
     """
     chosen = [_select(workspace, want, at, rule.full_names) for want in wanted]
+    for selected in chosen:
+        check_map(spine, selected.manifest, selected.wanted.on)
     _refuse_collisions(spine, chosen)
     instants = _instants(spine, rule, chosen)
     tip, output, matches = workspace.history.head().commit, spine, list[FeatureMatch]()
@@ -126,7 +128,7 @@ def train(
     provenance = Provenance(
         commit=at or tip,
         is_dirty=any(match.pin.commit is None for match in matches)
-        or any(_is_elsewhere(workspace, *pair, tip) for pair in zip(wanted, chosen, strict=True)),
+        or any(_is_elsewhere(workspace, selected, tip) for selected in chosen),
         exact_matches=rule.exact_matches,
         rows=output.height,
         features=tuple(matches),
@@ -149,11 +151,14 @@ def _select(workspace: Workspace, want: Wanted, at: CommitId | None, full_names:
                 f"{manifest.name}@{manifest.version} has no column {column}",
                 hint=did_you_mean(column, known),
             )
-    prefix = f"{manifest.name}__"
+    own_names = f"{manifest.name}__"
     return _Selected(
+        want,
         resolved,
         {
-            column: prefix + column if full_names and not column.startswith(prefix) else column
+            column: want.prefix
+            + (own_names if full_names and not column.startswith(own_names) else "")
+            + column
             for column in columns
         },
     )
@@ -175,9 +180,10 @@ def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None
 
 
 def _way_out(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> str:
-    names = Counter(selected.manifest.name for selected in chosen)
-    if max(names.values()) > 1:
-        return "ask for one version of a feature at a time"
+    names = Counter((selected.manifest.name, selected.wanted.prefix) for selected in chosen)
+    (name, _), most = names.most_common(1)[0]
+    if most > 1:
+        return f'ask for it once, or tell them apart: FeatureSpec("{name}", prefix="other_")'
     if any(name.startswith(f"{s.manifest.name}__") for s in chosen for name in spine.columns):
         return "the spine has these features already: drop their columns from it"
     return "full_names=True (--full-names) calls them FEATURE__COLUMN"
@@ -243,9 +249,8 @@ def _join(
     if manifest.created is not None and manifest.created not in selected.names:
         needed.append(manifest.created)
     table = read_rows(workspace, selected.resolved, needed)
-    left = cast_keys(
-        _keyed(spine, manifest), {key: table[key].dtype for key in manifest.schema.keys}
-    )
+    types = {key: table[key].dtype for key in manifest.schema.keys}
+    left = key_columns(spine, manifest, selected.wanted.on, types)
     if instants is not None:
         left = left.with_columns(instants.alias(_TIME))
     spine_time = None if instants is None else _TIME
@@ -253,20 +258,6 @@ def _join(
     return take(
         table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches
     ), matches
-
-
-def _keyed(spine: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
-    """The spine with the keys that are made of its columns, where it has no such key itself."""
-    made = [s for s in manifest.surrogates if s.key not in spine.columns]
-    for surrogate in made:
-        missing = [column for column in surrogate.columns if column not in spine.columns]
-        if missing:
-            raise ColumnNotFound(
-                f"the spine has no column {surrogate.key}, the key of {manifest.name}",
-                cause=f"to make it, {', '.join(missing)} would have to be there",
-                hint=f"add {surrogate.key}, or {' and '.join(surrogate.columns)}, to the spine",
-            )
-    return spine.with_columns(surrogate_key(*s.columns).alias(s.key) for s in made)
 
 
 def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
@@ -295,11 +286,10 @@ def _pin(workspace: Workspace, resolved: Resolved, tip: CommitId | None) -> Pin:
     return Pin(manifest.name, manifest.version, manifest.content_hash, objects, commit)
 
 
-def _is_elsewhere(
-    workspace: Workspace, want: Wanted, selected: _Selected, tip: CommitId | None
-) -> bool:
+def _is_elsewhere(workspace: Workspace, selected: _Selected, tip: CommitId | None) -> bool:
     """Whether head here was asked for and HEAD's commit has another: a PIN is not committed."""
-    if tip is None or want.reference.selector is not None or selected.resolved.commit is not None:
+    is_head = selected.wanted.reference.selector is None and selected.resolved.commit is None
+    if tip is None or not is_head:
         return False
     manifest = selected.manifest
     try:
@@ -313,6 +303,7 @@ def _summary(pin: Pin, selected: _Selected, matches: Matches) -> FeatureMatch:
     is_timed = selected.manifest.schema.timestamp is not None and len(ages) > 0
     return FeatureMatch(
         pin=pin,
+        on=tuple(selected.wanted.on.items()),
         columns=tuple(selected.names.values()),
         matched=len(ages),
         median_age=int(ages.quantile(0.5, "lower") or 0) if is_timed else None,
