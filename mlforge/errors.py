@@ -349,7 +349,7 @@ class RowsNotMadeAgain(CheckFailed):
 class InvalidSpine(InvalidInput):
     """The spine lacks a key or time column, or has one of a wrong type.
 
-    Give a Parquet or CSV file, or a frame, with every key of the features, and name its time
+    Give a Parquet, CSV or Arrow file, or a frame, with every key of the features, and name its time
     column with `--timestamp`.
     """
 

@@ -82,9 +82,9 @@ def get_training_data(
 ) -> TrainingSet:
     """Join features to a spine so that no row knows the future.
 
-    `spine`: any Arrow frame (polars, pandas, pyarrow, duckdb), or a Parquet or CSV file, with the
-    features' keys and a column of times. `features`: `"name"`, `"name@1.1.0"`, `"name@~=1.2"`,
-    `"name@<git revision>"`, `("name", "1.1.0")` or a FeatureSpec.
+    `spine`: any Arrow frame (polars, pandas, pyarrow, duckdb), or the path of a Parquet, CSV or
+    Arrow file, with the features' keys and a column of times. `features`: `"name"`,
+    `"name@1.1.0"`, `"name@~=1.2"`, `"name@<git revision>"`, `("name", "1.1.0")` or a FeatureSpec.
 
     Rows: exactly the spine's, in its order, duplicates kept; the spine's columns, unchanged, then
     those of each feature. A row is null where nothing was known at its time. `timestamp`: the
@@ -166,7 +166,7 @@ def _check_spec(spec: FeatureSpec) -> None:
 
 
 def read_spine(spine: Spine) -> pl.DataFrame:
-    """A frame, or a Parquet or CSV file, as Polars. Raises InvalidSpine."""
+    """A frame, or a Parquet, CSV or Arrow file, as Polars. Raises InvalidSpine."""
     if isinstance(spine, str | Path):
         return _read_file(Path(spine))
     if not isinstance(spine, pl.LazyFrame) and not frames.speaks_arrow(spine):
@@ -189,19 +189,22 @@ def _kind(value: object) -> str:
     return f"a {kind.__qualname__} of {kind.__module__.partition('.')[0]}"
 
 
+_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".parquet": pl.read_parquet,
+    ".csv": lambda file: pl.read_csv(file, try_parse_dates=True, infer_schema_length=None),
+    **dict.fromkeys((".arrow", ".ipc", ".feather"), pl.read_ipc),
+}
+
+
 def _read_file(path: Path) -> pl.DataFrame:
-    readers: dict[str, Callable[[Path], pl.DataFrame]] = {
-        ".parquet": pl.read_parquet,
-        ".csv": lambda file: pl.read_csv(file, try_parse_dates=True, infer_schema_length=None),
-    }
-    reader = readers.get(path.suffix.lower())
+    reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InvalidSpine(f"the spine {path} is neither .parquet nor .csv")
+        raise InvalidSpine(f"the spine {path} is none of {', '.join(_READERS)}")
     try:
         return reader(path)
     except FileNotFoundError as error:
         raise InvalidSpine(f"the spine {path} is not there") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InvalidSpine(f"the spine {path} cannot be read", cause=str(error)) from error
 
 

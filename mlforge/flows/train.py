@@ -5,17 +5,20 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import polars as pl
+import pyarrow as pa
 
-from mlforge.arrow import canonical_table, columns_of
+from mlforge.arrow import canonical_array, columns_of
 from mlforge.content import hash_content
 from mlforge.engines.join import Matches, pit_match, spine_instants, take, time_columns
 from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
     InvalidSpine,
+    InvalidTimes,
     NaiveTimes,
     PinInvalid,
     UnsupportedType,
@@ -171,12 +174,9 @@ def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> None
             owners.setdefault(name, []).append(selected.label)
     clashes = [f"{name} ({' and '.join(of)})" for name, of in owners.items() if len(of) > 1]
     if clashes:
-        more = len(clashes) - _LISTED
-        listed = ", ".join(clashes[:_LISTED]) + (f" and {more} more" if more > 0 else "")
-        raise ColumnCollision(
-            f"two columns would have the same name: {listed}",
-            hint=_way_out(spine, chosen),
-        )
+        what = "two columns would have the same name:"
+        separator = " " if len(clashes) == 1 else "\n  "
+        raise ColumnCollision(separator.join([what, *clashes]), hint=_way_out(spine, chosen))
 
 
 def _way_out(spine: pl.DataFrame, chosen: Sequence[_Selected]) -> str:
@@ -231,8 +231,6 @@ def _has_zone(manifest: Manifest) -> bool:
     return any(manifest.schema.type_of(name).is_utc for name in times)
 
 
-# Of clashing names.
-_LISTED = 3
 # No column can be called this: names have no spaces.
 _TIME = "spine time"
 
@@ -316,12 +314,10 @@ def _summary(pin: Pin, selected: _Selected, matches: Matches) -> FeatureMatch:
 
 def frame_hash(frame: pl.DataFrame) -> ContentHash:
     """The content hash of a frame in its own row order, over the columns of canonical types."""
-    kept, table = [], frame.rechunk().to_arrow()
-    for name in table.column_names:
-        try:
-            columns_of(table.select([name]).schema)
-        except UnsupportedType:
-            continue
-        kept.append(name)
-    canonical = canonical_table(table.select(kept))
+    kept = dict[str, pa.Array]()
+    for column in frame:
+        with suppress(UnsupportedType, InvalidTimes, pa.ArrowInvalid):
+            table = column.to_frame().rechunk().to_arrow()
+            kept[column.name] = canonical_array(table.column(0), column.name)
+    canonical = pa.table(kept)
     return hash_content(canonical, Schema((), None, columns_of(canonical.schema))).hash
