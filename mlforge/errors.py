@@ -349,7 +349,7 @@ class RowsNotMadeAgain(CheckFailed):
 class InvalidSpine(InvalidInput):
     """The spine lacks a key or time column, or has one of a wrong type.
 
-    Give a Parquet or CSV file, or a frame, with every key of the features, and name its time
+    Give a Parquet, CSV or Arrow file, or a frame, with every key of the features, and name its time
     column with `--timestamp`.
     """
 
@@ -368,7 +368,7 @@ class KeyTypeMismatch(InvalidInput):
 class ColumnCollision(InvalidInput):
     """Two columns of the training data would have the same name.
 
-    Use `--full-names`, or rename the spine's column.
+    Use `--full-names`, a `FeatureSpec` with a `prefix`, or rename the spine's column.
     """
 
     code = "MLF0503"

@@ -18,7 +18,7 @@ from mlforge.ids import (
 )
 from mlforge.schema import Column, Schema, Surrogate
 from mlforge.times import Duration
-from mlforge.types import DataType
+from mlforge.types import DataType, TypeKind
 
 FORMAT = 1
 FILE_NAME = "manifest.json"
@@ -172,17 +172,18 @@ class Manifest:
         """Parse the fields of format 1. Raises MlforgeError where they cannot be a version's."""
         _check_numbers(form)
         columns = tuple(Column(parse_name(c.name), DataType.parse(c.type)) for c in form.columns)
+        schema = _schema(form, columns)
         return cls(
             name=parse_name(form.name),
             version=Version.parse(form.version),
             previous=None if form.previous is None else Version.parse(form.previous),
-            schema=_schema(form, columns),
+            schema=schema,
             entities=tuple(form.entities),
             surrogates=_surrogates(form),
             interval=_duration(form.interval),
             timezone=form.timezone,
             max_age=None if form.max_age is None else Duration.parse_fixed(form.max_age),
-            created=form.created,
+            created=_created(form, schema),
             tiebreak=tuple(form.tiebreak),
             horizon=form.horizon,
             rows=form.rows,
@@ -222,6 +223,14 @@ def _schema(form: ManifestForm, columns: tuple[Column, ...]) -> Schema:
     if not form.keys or not is_each_once or not names.issuperset(order):
         raise Corrupt("keys, timestamp and columns do not fit together")
     return Schema(tuple(form.keys), form.timestamp, columns)
+
+
+def _created(form: ManifestForm, schema: Schema) -> str | None:
+    times = [column.name for column in schema.values if column.type.kind is TypeKind.DATETIME]
+    is_timed = schema.timestamp is not None and form.interval is None
+    if form.created is not None and not (is_timed and form.created in times):
+        raise Corrupt("created, timestamp, interval and columns do not fit together")
+    return form.created
 
 
 def _surrogates(form: ManifestForm) -> tuple[Surrogate, ...]:

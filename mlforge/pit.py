@@ -14,6 +14,7 @@ class PitRule:
     `timestamp` None: a static feature, joined on keys alone. `interval` None: a row's age counts
     from its own time; else from the latest bucket end at or before the spine time (before it
     without exact matches), at most `horizon`. `timezone`: whose calendar says where buckets end.
+    `created`: the column that says from when on a row is visible; None: from its time on.
     """
 
     keys: tuple[str, ...]
@@ -23,6 +24,7 @@ class PitRule:
     interval: Duration | None = None
     horizon: int | None = None
     timezone: str | None = None
+    created: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

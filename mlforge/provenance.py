@@ -46,13 +46,15 @@ class Pin(Shown):
 class FeatureMatch(Shown):
     """How the spine's rows met one feature. Ages in microseconds, None where nothing matched.
 
-    `rows_read`: of the version. `matched`: rows of the spine that found one. `columns`: what it
-    added to them. Nine of ten matched rows are at most `p90_age` old.
+    `on`: of keys that are called otherwise there, key and column of the spine. `rows_read`: of the
+    version. `matched`: rows of the spine that found one. `columns`: what it added to them. Nine of
+    ten matched rows are at most `p90_age` old.
     `past_horizon`: matched rows after the feature's horizon, `furthest` by how much at most.
     `too_old`: rows that `max_age` took away. `without_key`: rows whose key or time is null.
     """
 
     pin: Pin
+    on: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
     rows_read: int
     matched: int
@@ -72,6 +74,7 @@ class FeatureMatch(Shown):
         """An item of `features` in `mlforge train --json`."""
         return {
             **self.pin.to_dict(),
+            "on": dict(self.on),
             "columns": list(self.columns),
             "rows_read": self.rows_read,
             "matched": self.matched,
@@ -179,8 +182,9 @@ def _explained(match: FeatureMatch, rows: int) -> tuple[str, ...]:
 def _row(match: FeatureMatch) -> tuple[str, ...]:
     pin = match.pin
     ages = (match.median_age, match.oldest_age)
+    mapped = ", ".join(f"{key} = {column}" for key, column in match.on)
     return (
-        pin.feature,
+        f"{pin.feature} ({mapped})" if mapped else pin.feature,
         str(pin.version),
         pin.commit.short if pin.commit else "draft",
         str(len(match.columns)),

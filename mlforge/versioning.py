@@ -32,6 +32,7 @@ class Declared:
     validators: tuple[Validation, ...]
     content_hash: ContentHash | None
     horizon: int | None = None
+    created: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def declared_by(manifest: Manifest) -> Declared:
         validators=manifest.validators,
         content_hash=manifest.content_hash,
         horizon=manifest.horizon,
+        created=manifest.created,
     )
 
 
@@ -145,6 +147,7 @@ def _reading_changes(head: Manifest, new: Declared) -> list[Change]:
     """Rules of reading: they change what a join gives, with equal data too."""
     rules = {
         "max_age": (_length(head.max_age), _length(new.max_age)),
+        "created": (head.created, new.created),
         "entities": (head.entities, new.entities),
         "from_columns": (_columns(head.surrogates), _columns(new.surrogates)),
         "tiebreak": (head.tiebreak, new.tiebreak),

@@ -95,6 +95,8 @@ NULLABLE: dict[str, set[str]] = {
     "reproduce": {"found", "output"},
     "verify": {"problems[].cause", "problems[].hint"},
 }
+# Objects whose fields are names of the user's, and hold texts.
+MAPS: dict[str, set[str]] = {"train": {"features[].on"}}
 # What is left out where it does not apply, instead of being null.
 ABSENT = {"renamed_from"}
 _JSON_TYPES = {"str": "string", "int": "integer", "bool": "boolean", "tuple[str, ...]": "array"}
@@ -130,6 +132,11 @@ def contract(schema: str, documents: Sequence[dict[str, Any]]) -> dict[str, Any]
         node = _at(found, path)
         assert node is not None, f"no document of {schema} has {path}"
         _open(node, {"null"})
+    for path in MAPS.get(name, set()):
+        node = _at(found, path)
+        assert node is not None, f"no document of {schema} has {path}"
+        node.clear()
+        node |= {"type": "object", "additionalProperties": {"type": "string"}}
     found["properties"]["schema"] = {"const": schema}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": schema, **found}
 

@@ -122,7 +122,6 @@ MANIFESTS = st.builds(
     description=st.none() | st.text(),
     owner=st.none() | st.text(),
     timezone=st.none() | st.text(),
-    created=st.none() | st.text(),
     bump=st.none() | st.sampled_from(["patch", "minor", "major"]),
     reason=st.text(),
     tags=TEXTS,
@@ -132,6 +131,32 @@ MANIFESTS = st.builds(
     tiebreak=TEXTS,
     validators=st.lists(st.builds(Validation, st.text(), st.text()), max_size=3).map(tuple),
 )
+
+
+LATE = replace(
+    MANIFEST,
+    schema=Schema(
+        MANIFEST.schema.keys,
+        MANIFEST.schema.timestamp,
+        (*MANIFEST.schema.columns, Column("loaded_at", DataType.parse("datetime"))),
+    ),
+    interval=None,
+    created="loaded_at",
+)
+
+
+def test_the_column_of_creation_is_a_time_beside_an_event_time_without_metrics() -> None:
+    assert decode(LATE.encode()) == LATE
+    static = Schema(LATE.schema.keys, None, LATE.schema.columns)
+    for wrong in (
+        replace(LATE, created=SUM),
+        replace(LATE, created="event_time"),
+        replace(LATE, created="nobody"),
+        replace(LATE, interval=MANIFEST.interval),
+        replace(LATE, schema=static),
+    ):
+        with pytest.raises(ManifestCorrupt):
+            decode(wrong.encode())
 
 
 @given(MANIFESTS)

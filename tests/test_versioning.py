@@ -151,6 +151,7 @@ TABLE: dict[str, tuple[tuple[Schema, dict[str, object]], str, str]] = {
         "config_changed",
     ),
     "tiebreak, data equal": (values(CONFIG, tiebreak=("s",)), "minor", "config_changed"),
+    "created, data equal": (values(CONFIG, created="t"), "minor", "config_changed"),
     "timezone, data equal": (values(CONFIG, timezone="Asia/Tokyo"), "minor", "config_changed"),
     "entity, data equal": (values(CONFIG, entities=("user",)), "minor", "config_changed"),
     "what a key is made of": (

@@ -19,6 +19,7 @@ from mlforge.flows.resolve import Reference
 from mlforge.flows.save import check_output, save
 from mlforge.flows.train import Trained, TrainEvent, Wanted, train
 from mlforge.flows.workspace import Workspace
+from mlforge.ids import parse_name
 from mlforge.lock import Lock
 from mlforge.pit import Rule
 from mlforge.plugins import load_module
@@ -30,10 +31,12 @@ Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """A feature asked for with some of its columns, or at a version.
+    """A feature asked for with some of its columns, at a version, or by other keys.
 
     `columns` None: all of them. `version`: a number, a range (`~=1.2`) or a git revision.
-    `on` and `prefix`, which map its keys to other columns of the spine, are not supported.
+    `on={"user_id": "seller_id"}`: the spine's column that stands for a key of the feature, or for a
+    column that a key is made of. `prefix="seller_"` comes before the names of its columns, so
+    that a feature can be asked for twice.
     """
 
     name: str
@@ -132,9 +135,9 @@ def get_training_data(
 ) -> TrainingSet:
     """Join features to a spine so that no row knows the future.
 
-    `spine`: any Arrow frame (polars, pandas, pyarrow, duckdb), or a Parquet or CSV file, with the
-    features' keys and a column of times. `features`: `"name"`, `"name@1.1.0"`, `"name@~=1.2"`,
-    `"name@<git revision>"`, `("name", "1.1.0")` or a FeatureSpec.
+    `spine`: any Arrow frame (polars, pandas, pyarrow, duckdb), or the path of a Parquet, CSV or
+    Arrow file, with the features' keys and a column of times. `features`: `"name"`,
+    `"name@1.1.0"`, `"name@~=1.2"`, `"name@<git revision>"`, `("name", "1.1.0")` or a FeatureSpec.
 
     Rows: exactly the spine's, in its order, duplicates kept; the spine's columns, unchanged, then
     those of each feature. A row is null where nothing was known at its time. `timestamp`: the
@@ -197,27 +200,39 @@ def _check_zone(timezone: str | None, ambiguous: str) -> None:
 
 
 def _wanted(feature: FeatureLike) -> Wanted:
-    if isinstance(feature, FeatureSpec):
-        if feature.on or feature.prefix:
-            raise InvalidUsage(
-                f"{feature.name}: on= and prefix= are not supported",
-                hint="rename the spine's key columns first",
-            )
-        name, columns, version = feature.name, feature.columns, feature.version
-    elif isinstance(feature, tuple) and len(feature) == 2:
-        (name, version), columns = feature, None
+    if isinstance(feature, tuple) and len(feature) == 2:
+        spec = FeatureSpec(feature[0], version=feature[1])
     else:
-        name, columns, version = feature, None, None
-    if not isinstance(name, str) or not isinstance(version, str | None):
+        spec = feature if isinstance(feature, FeatureSpec) else FeatureSpec(feature)
+    if not isinstance(spec.name, str) or not isinstance(spec.version, str | None):
         raise InvalidUsage(
             f"{feature!r} is no feature", hint='"NAME", "NAME@1.0.0" or ("NAME", "1.0.0")'
         )
-    reference = Reference.parse(name if version is None else f"{name}@{version}")
-    return Wanted(reference, None if columns is None else tuple(columns))
+    _check_spec(spec)
+    reference = Reference.parse(
+        spec.name if spec.version is None else f"{spec.name}@{spec.version}"
+    )
+    columns = None if spec.columns is None else tuple(spec.columns)
+    return Wanted(reference, columns, dict(spec.on or {}), spec.prefix or "")
+
+
+def _check_spec(spec: FeatureSpec) -> None:
+    if isinstance(spec.columns, str):
+        raise InvalidUsage(
+            f"{spec.name}: columns={spec.columns!r} is not a list", hint=f"[{spec.columns!r}]"
+        )
+    pairs = [*spec.on.items()] if isinstance(spec.on, Mapping) else [(None, None)]
+    if spec.on is not None and not all(isinstance(name, str) for pair in pairs for name in pair):
+        raise InvalidUsage(
+            f"{spec.name}: on={spec.on!r} maps no key to a column",
+            hint='on={"user_id": "seller_id"}: the feature\'s key, then the spine\'s column',
+        )
+    if spec.prefix:
+        parse_name(spec.prefix if isinstance(spec.prefix, str) else repr(spec.prefix), "prefix")
 
 
 def read_spine(spine: Spine) -> pl.DataFrame:
-    """A frame, or a Parquet or CSV file, as Polars. Raises InvalidSpine."""
+    """A frame, or a Parquet, CSV or Arrow file, as Polars. Raises InvalidSpine."""
     if isinstance(spine, str | Path):
         return _read_file(Path(spine))
     if not isinstance(spine, pl.LazyFrame) and not frames.speaks_arrow(spine):
@@ -240,17 +255,20 @@ def _kind(value: object) -> str:
     return f"a {kind.__qualname__} of {kind.__module__.partition('.')[0]}"
 
 
+_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".parquet": pl.read_parquet,
+    ".csv": lambda file: pl.read_csv(file, try_parse_dates=True, infer_schema_length=None),
+    **dict.fromkeys((".arrow", ".ipc", ".feather"), pl.read_ipc),
+}
+
+
 def _read_file(path: Path) -> pl.DataFrame:
-    readers: dict[str, Callable[[Path], pl.DataFrame]] = {
-        ".parquet": pl.read_parquet,
-        ".csv": lambda file: pl.read_csv(file, try_parse_dates=True, infer_schema_length=None),
-    }
-    reader = readers.get(path.suffix.lower())
+    reader = _READERS.get(path.suffix.lower())
     if reader is None:
-        raise InvalidSpine(f"the spine {path} is neither .parquet nor .csv")
+        raise InvalidSpine(f"the spine {path} is none of {', '.join(_READERS)}")
     try:
         return reader(path)
     except FileNotFoundError as error:
         raise InvalidSpine(f"the spine {path} is not there") from error
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InvalidSpine(f"the spine {path} cannot be read", cause=str(error)) from error

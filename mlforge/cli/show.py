@@ -71,7 +71,9 @@ def _cells(metadata: FeatureMetadata, name: str, type: str) -> list[str]:
 def _role(metadata: FeatureMetadata, column: str) -> str:
     if column in metadata.keys:
         return "key"
-    return "event time" if column == metadata.timestamp else ""
+    if column == metadata.timestamp:
+        return "event time"
+    return "visible from" if column == metadata.manifest.created else ""
 
 
 def _fields(metadata: FeatureMetadata) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ def train(
     context: typer.Context,
     spine: Annotated[
         Path,
-        typer.Argument(metavar="SPINE", help="A parquet or csv file with keys and times"),
+        typer.Argument(metavar="SPINE", help="A parquet, csv or arrow file with keys and times"),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="A .parquet or .csv file")

@@ -56,7 +56,7 @@ class Options:
     tiebreak: Sequence[str] | None
     renamed_from: str | None
     engine: str | None
-    not_yet: Mapping[str, object]
+    created: str | None
 
 
 class Declaration:
@@ -107,11 +107,17 @@ class Feature:
     engine: str | None = None
     timezone: str | None = None
     ambiguous: Ambiguous = "raise"
+    created: str | None = None
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """The columns that say when a row was known: event time, then when it became visible."""
+        return tuple(name for name in (self.timestamp, self.created) if name is not None)
 
     @property
     def order(self) -> tuple[str, ...]:
         """The columns that identify a row and that rows are sorted by."""
-        return self.keys if self.timestamp is None else (*self.keys, self.timestamp)
+        return (*self.keys, *self.times)
 
 
 def feature(
@@ -146,8 +152,10 @@ def feature(
     is static. `timezone`: the zone whose local times naive times are (`"Europe/Berlin"`), and
     whose days the intervals follow; without it they are UTC. `ambiguous`: a local time that comes
     twice or never, as clocks are changed, is an error (`"raise"`), or the `"earliest"` instant that
-    it can be. `date_is`: whether a date means its day's `"end"` or `"start"`. `max_age`: rows
-    older than that are null in training data. Durations: `30s 15m 1h 1d 1w` or `timedelta`.
+    it can be. `date_is`: whether a date means its day's `"end"` or `"start"`. `created` is the
+    column that says when a row became visible, for rows that arrive late or are corrected; without
+    metrics only. `max_age`: rows older than that are null in training data. Durations: `30s 15m 1h
+    1d 1w` or `timedelta`.
 
     What: `source` is a path or a Source. With `metrics`, rows are aggregated over windows of
     whole `interval`s, which may be months (`1mo`) or years (`1y`) too, and only keys, timestamp
@@ -157,13 +165,9 @@ def feature(
     continues. `engine`: `"polars"`, `"duckdb"` for data larger than memory, or another that is
     installed; None: the project's.
 
-    `created` is not supported.
     Rules: docs/semantics.md#time, docs/semantics.md#rolling-windows,
     docs/semantics.md#features-without-metrics.
     """
-    not_yet = {
-        "created": created,
-    }
     options = Options(
         keys=keys,
         entities=entities,
@@ -182,7 +186,7 @@ def feature(
         tiebreak=tiebreak,
         renamed_from=renamed_from,
         engine=engine,
-        not_yet={name: value for name, value in not_yet.items() if value is not None},
+        created=created,
     )
 
     def record(function: Function) -> Declaration:
@@ -210,7 +214,6 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
     options, problems = declaration.options, list[str]()
     file, line = declaration.place
     _parse_name(declaration.name, "name of a feature", problems)
-    problems += [f"{name}= is not supported" for name in options.not_yet]
     entities = _parse_entities(options, problems)
     keys = _parse_keys(options, entities, problems)
     source = options.source if isinstance(options.source, Source) else Source(options.source)
@@ -240,6 +243,7 @@ def parse(declaration: Declaration) -> tuple[Feature | None, list[str]]:
         engine=options.engine,
         timezone=parse_timezone(options.timezone, problems),
         ambiguous=parse_ambiguous(options.ambiguous, options.timezone, problems),
+        created=_parse_created(options, keys, problems),
     )
     _check_rules(options, parsed, problems)
     where = f"{file}:{line}: {declaration.name}: "
@@ -341,6 +345,19 @@ def _parse_timestamp(options: Options, keys: tuple[str, ...], problems: list[str
     if options.timestamp in keys:
         problems.append(f"timestamp={options.timestamp!r} is also a key")
     return options.timestamp
+
+
+def _parse_created(options: Options, keys: tuple[str, ...], problems: list[str]) -> str | None:
+    if options.created is None:
+        return None
+    _parse_name(options.created, "name that created= gives", problems)
+    if options.metrics:
+        problems.append("created is for features without metrics")
+    if options.timestamp is None:
+        problems.append("created needs a timestamp")
+    if options.created in (*keys, options.timestamp):
+        problems.append(f"created={options.created!r} is also a key or the timestamp")
+    return options.created
 
 
 def _parse_metrics(

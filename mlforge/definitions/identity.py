@@ -35,9 +35,10 @@ def config_hash(feature: Feature) -> ConfigHash:
                 "max_age": feature.max_age.microseconds if feature.max_age else None,
                 "date_is": feature.date_is,
                 "tiebreak": feature.tiebreak,
-                # Only where they are set: hashes from before there were zones stay what they are.
+                # Only where they are set: hashes from before they could be stay what they are.
                 **({"timezone": feature.timezone} if feature.timezone else {}),
                 **({"ambiguous": "earliest"} if feature.ambiguous == "earliest" else {}),
+                **({"created": feature.created} if feature.created else {}),
             }
         )
     )

@@ -1,4 +1,4 @@
-"""Instants: a function's event times as microseconds UTC."""
+"""Instants: a function's times as microseconds UTC."""
 
 from __future__ import annotations
 
@@ -16,28 +16,32 @@ _MILLISECOND = 1_000
 _FARTHEST = 1 << 62
 
 
-def check_type(feature: Feature, dtype: pl.DataType) -> None:
-    """Raise InvalidTimes unless the event time is a time."""
+def check_type(feature: Feature, name: str, dtype: pl.DataType) -> None:
+    """Raise InvalidTimes unless one of the feature's times is a time."""
     if isinstance(dtype, pl.Datetime | pl.Date):
         return
-    column, hint = f'pl.col("{feature.timestamp}")', None
+    column, hint = f'pl.col("{name}")', None
     if dtype == pl.String:
         hint = f"parse it in the function: {column}.str.to_datetime()"
     elif dtype.is_integer():
         hint = f'convert it in the function: pl.from_epoch({column}, time_unit="s")'
     raise InvalidTimes(
-        f"{feature.name}: the timestamp {feature.timestamp} is {dtype}, not a time", hint=hint
+        f"{feature.name}: {_role(feature, name)} {name} is {dtype}, not a time", hint=hint
     )
 
 
+def _role(feature: Feature, name: str) -> str:
+    return "the column that created= gives," if name == feature.created else "the timestamp"
+
+
 def time_type(feature: Feature, dtype: pl.DataType) -> DataType:
-    """The canonical type of an event time: in UTC if it or the feature has a zone, else naive."""
+    """The canonical type of a time: in UTC if it or the feature has a zone, else naive."""
     is_aware = getattr(dtype, "time_zone", None) is not None
     return DataType(TypeKind.DATETIME, is_utc=is_aware or feature.timezone is not None)
 
 
 def instants(feature: Feature, times: pl.Series) -> pl.Series:
-    """Event times without nulls as int64; naive ones are of the feature's zone, else UTC.
+    """Times without nulls as int64; naive ones are of the feature's zone, else UTC.
 
     A Date is known when the day is over: the next midnight. Under metrics it is the day's last
     microsecond: its bucket's end, which is the row's time, is then never before the day's end and
@@ -72,24 +76,26 @@ def _days(feature: Feature, times: pl.Series) -> pl.Series:
     """The day's first instant, or where the next day begins, under metrics just before that."""
     days = times.to_physical().cast(pl.Int64)
     _check_range(feature, days, _FARTHEST // DAY - 1)
-    if feature.date_is == "end":
+    # "Valid from" is said of the event: when in the day a row became visible, a date leaves open.
+    is_end = feature.date_is == "end" or times.name == feature.created
+    if is_end:
         days += 1
     begins = days * DAY
     if feature.timezone is not None:
         check_years(begins.to_numpy(), f"{feature.name}: {times.name}")
         begins = pl.Series(times.name, day_starts(days.to_numpy(), feature.timezone))
-    return begins - 1 if feature.date_is == "end" and feature.metrics else begins
+    return begins - 1 if is_end and feature.metrics else begins
 
 
 def _check_range(feature: Feature, values: pl.Series, farthest: int) -> None:
     if len(values) and not values.is_between(-farthest, farthest).all():
-        raise InvalidTimes(f"{feature.name}: {feature.timestamp} has times beyond 146,000 years")
+        raise InvalidTimes(f"{feature.name}: {values.name} has times beyond 146,000 years")
 
 
 def _too_fine(feature: Feature, first: pl.Series) -> InvalidTimes:
     value = first.cast(pl.String).item()
     return InvalidTimes(
-        f"{feature.name}: {feature.timestamp} has digits below a microsecond",
+        f"{feature.name}: {first.name} has digits below a microsecond",
         cause=f"{value} does; rounding a time can leak the future",
-        hint=f'cut them in the function: pl.col("{feature.timestamp}").dt.cast_time_unit("us")',
+        hint=f'cut them in the function: pl.col("{first.name}").dt.cast_time_unit("us")',
     )

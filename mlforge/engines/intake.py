@@ -39,8 +39,8 @@ def failures_of(feature: Feature, files: SourceFiles) -> tuple[Failure, ...]:
 class Intake:
     """A feature's input on its way into an engine; it knows what was left out, and the times.
 
-    Rows that are ready have keys, the event time as microseconds UTC in int64 without nulls, and
-    the columns that anything is made of: with metrics the measured ones, else the schema's.
+    Rows that are ready have keys, their times as microseconds UTC in int64 without nulls, and the
+    columns that anything is made of: with metrics the measured ones, else the schema's.
     """
 
     def __init__(self, feature: Feature, files: SourceFiles, as_of: int | None = None) -> None:
@@ -80,11 +80,11 @@ class Intake:
 
     def _timed(self, frame: pl.DataFrame, timestamp: str) -> pl.DataFrame:
         with told(self._feature, self._output):
-            times = instants(self._feature, frame[timestamp]).rename(timestamp)
+            times = [instants(self._feature, frame[n]).rename(n) for n in self._feature.times]
         frame = frame.with_columns(times)
         if self._as_of is not None:
             end = self.horizon if self._feature.metrics else self._as_of + 1
-            frame = frame.filter(pl.col(timestamp) < end)
+            frame = frame.filter(pl.all_horizontal(pl.col(n) < end for n in self._feature.times))
         least, greatest = frame[timestamp].min(), frame[timestamp].max()
         if isinstance(least, int) and isinstance(greatest, int):
             first, last = self._times or (least, greatest)

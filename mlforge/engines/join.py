@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from mlforge.engines.calendar import calendar_of, check_years, day_starts, to_utc
+from mlforge.engines.visibility import visibility_of
 from mlforge.errors import (
     InvalidSpine,
     InvalidTimes,
@@ -58,8 +59,8 @@ def pit_match(
 ) -> Matches:
     """Find for each spine row the last table row known at its time.
 
-    `spine`: from `cast_keys` and `spine_instants`. `table`: sorted by (keys, timestamp) and unique
-    in them, which every build is. Rule: docs/semantics.md#point-in-time-join.
+    `spine`: from `cast_keys` and `spine_instants`. `table`: sorted by (keys, timestamp, created)
+    and unique in them, which every build is. Rule: docs/semantics.md#point-in-time-join.
     """
     starts = _starts(table, rule.keys)
     codes = _codes(spine, table, rule.keys, starts)
@@ -71,8 +72,14 @@ def pit_match(
         raise InvalidSpine("features with an event time need a time column in the spine")
     seen, times = _instants(spine[spine_time]), _instants(table[rule.timestamp])
     asking = np.flatnonzero((codes >= 0) & spine[spine_time].is_not_null().to_numpy())
-    bounds = np.append(starts, table.height)
-    rows[asking] = _search(times, bounds, codes[asking], seen[asking], rule.exact_matches)
+    bounds, asked, wanted = np.append(starts, table.height), codes[asking], seen[asking]
+    if rule.created is None:
+        rows[asking] = _search(times, bounds, asked, wanted, rule.exact_matches)
+    else:
+        created = _instants(table[rule.created])
+        visible = visibility_of(times, created, bounds, rule.exact_matches)
+        found = _search(visible.moments, bounds, asked, wanted, is_exact=True)
+        rows[asking] = visible.last_rows(found, bounds[asked])
     return _aged(rows, seen, times, rule)
 
 
@@ -82,26 +89,31 @@ def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
     return values.select(pl.all().gather(index.set(index < 0, None)))
 
 
-def cast_keys(spine: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """The spine's key columns in the table's types, which `types` gives by column.
+def cast_keys(
+    spine: pl.DataFrame, types: Mapping[str, pl.DataType], on: Mapping[str, str] | None = None
+) -> pl.DataFrame:
+    """The table's keys, of the types that `types` gives by name, as the spine has them.
 
-    Only casts that lose nothing: integers of any width, decimals and instants whose values all
-    fit, categorical to string. Raises InvalidSpine and KeyTypeMismatch, which list every column.
+    `on`: by key the spine's column, where it is called otherwise. Only casts that lose nothing:
+    integers of any width, decimals and instants whose values all fit, categorical to string.
+    Raises InvalidSpine and KeyTypeMismatch, which list every column.
     """
-    absent = [name for name in types if name not in spine.columns]
+    columns = {name: (on or {}).get(name, name) for name in types}
+    absent = [column for column in columns.values() if column not in spine.columns]
     if absent:
         raise InvalidSpine(
             f"the spine has no column {', '.join(absent)}",
             hint=did_you_mean(absent[0], spine.columns),
         )
-    casts = {name: _cast(spine[name], dtype) for name, dtype in types.items()}
-    problems = [
-        _mismatch(spine[name], dtype) for name, dtype in types.items() if casts[name] is None
-    ]
-    if problems:
-        name, dtype = next((name, types[name]) for name in types if casts[name] is None)
-        raise KeyTypeMismatch("\n".join(problems), hint=f"make {name} {_name(name, dtype)} first")
-    return pl.DataFrame([cast for cast in casts.values() if cast is not None])
+    casts = {name: _cast(spine[columns[name]], dtype) for name, dtype in types.items()}
+    wrong = [name for name, cast in casts.items() if cast is None]
+    if wrong:
+        first, dtype = columns[wrong[0]], types[wrong[0]]
+        raise KeyTypeMismatch(
+            "\n".join(_mismatch(spine[columns[name]], types[name]) for name in wrong),
+            hint=f"make {first} {_name(first, dtype)} first",
+        )
+    return pl.DataFrame([cast.alias(name) for name, cast in casts.items() if cast is not None])
 
 
 def time_columns(spine: pl.DataFrame) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rows: a function's own rows in canonical order, unique in keys and event time."""
+"""Rows: a function's own rows in canonical order, unique in it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from mlforge.times import iso
 from mlforge.types.polars import to_polars
 
 _EXAMPLES = 3
+# What repeats, by how many times there are.
+_WHAT = ("keys", "keys and event time", "keys, event time and time of creation")
 
 
 class UniqueRows:
@@ -30,7 +32,7 @@ class UniqueRows:
         self._examples: list[str] = []
 
     def take(self, frame: pl.DataFrame) -> list[pa.RecordBatch]:
-        """By keys, then event time, then tiebreak: the greatest wins, null and NaN are least.
+        """By keys, times, and then tiebreak: the greatest wins, null and NaN are least.
 
         `frame`: as an `Intake` has made it ready.
         """
@@ -51,7 +53,7 @@ class UniqueRows:
         """Raise DuplicateKeys, with all that repeat, once every part was taken."""
         if not self._repeats:
             return
-        what = "keys and event time" if self._feature.timestamp else "keys"
+        what = _WHAT[len(self._feature.times)]
         count = "1 row repeats" if self._repeats == 1 else f"{self._repeats} rows repeat"
         ways = "aggregate in the function"
         if not self._feature.tiebreak:
@@ -70,14 +72,14 @@ class UniqueRows:
             self._examples.append(", ".join(self._said(name, value) for name, value in row.items()))
 
     def _said(self, name: str, value: object) -> str:
-        if name == self._feature.timestamp and isinstance(value, int):
+        if name in self._feature.times and isinstance(value, int):
             return f"{name} = {iso(value)}"
         return f"{name} = {value if hasattr(value, 'isoformat') else repr(value)}"
 
     def _finished(self, ordered: pl.DataFrame) -> list[pa.RecordBatch]:
-        if self._schema.timestamp is not None:
-            dtype = to_polars(self._schema.type_of(self._schema.timestamp))
-            ordered = ordered.with_columns(pl.col(self._schema.timestamp).cast(dtype))
+        ordered = ordered.with_columns(
+            pl.col(name).cast(to_polars(self._schema.type_of(name))) for name in self._feature.times
+        )
         # Before 2.0 Polars cannot hand out structs in several chunks.
         with told(self._feature):
             table = canonical_table(ordered.select(self._schema.names).rechunk().to_arrow())

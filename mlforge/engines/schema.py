@@ -25,10 +25,9 @@ def row_schema(feature: Feature, output: pl.Schema) -> Schema:
             )
             error.column = key.name
             raise error
-    times = list[Column]()
-    if feature.timestamp is not None:
-        check_type(feature, output[feature.timestamp])
-        times = [Column(feature.timestamp, time_type(feature, output[feature.timestamp]))]
+    for name in feature.times:
+        check_type(feature, name, output[name])
+    times = [_time(feature, output, name) for name in feature.times[:1]]
     values = _metric_columns(feature, output) if feature.metrics else _own_columns(feature, output)
     schema = Schema(feature.keys, feature.timestamp, (*keys, *times, *values))
     _check_names(feature, schema)
@@ -44,11 +43,21 @@ def needed_columns(feature: Feature, schema: Schema) -> list[str]:
     return list(dict.fromkeys([*feature.order, *measured, *validated]))
 
 
+def _time(feature: Feature, output: pl.Schema, name: str) -> Column:
+    return Column(name, time_type(feature, output[name]))
+
+
 def _own_columns(feature: Feature, output: pl.Schema) -> list[Column]:
     # A surrogate key stands for the columns that it is made of.
-    keyed = {*feature.order, *(column for made in feature.surrogates for column in made.columns)}
-    names = [name for name in output if name not in keyed]
-    return [Column(name, from_polars(output[name], name)) for name in names]
+    made = (column for surrogate in feature.surrogates for column in surrogate.columns)
+    taken = {*feature.keys, feature.timestamp, *made} - {feature.created}
+    return [
+        _time(feature, output, name)
+        if name == feature.created
+        else Column(name, from_polars(output[name], name))
+        for name in output
+        if name not in taken
+    ]
 
 
 def _metric_columns(feature: Feature, output: pl.Schema) -> list[Column]:

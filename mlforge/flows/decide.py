@@ -228,7 +228,7 @@ def _manifest(
         interval=declared.interval,
         timezone=declared.timezone,
         max_age=declared.max_age,
-        created=None,
+        created=declared.created,
         tiebreak=declared.tiebreak,
         horizon=product.horizon,
         rows=product.rows,

@@ -60,6 +60,7 @@ class Ingredients:
             validators=self.validators,
             content_hash=content,
             horizon=horizon,
+            created=feature.created,
         )
 
 

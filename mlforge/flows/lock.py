@@ -62,7 +62,7 @@ def _feature(selected: Selected, content: Content, nulls: pl.DataFrame) -> Locke
             LockedColumn(name, called, nulls[called].item(), ColumnDigest(content.columns[called]))
             for name, called in selected.names.items()
         ),
-        on={},
+        on=selected.on,
     )
 
 

@@ -147,6 +147,7 @@ def _selected(workspace: Workspace, feature: LockedFeature) -> Selected:
         Resolved(manifest, feature.commit),
         Pin(manifest.name, manifest.version, manifest.content_hash, objects, feature.commit),
         {column.name: column.called for column in feature.columns},
+        feature.on,
     )
 
 

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Literal
 
 import polars as pl
 import pyarrow as pa
 
-from mlforge.arrow import canonical_table, columns_of
+from mlforge.arrow import canonical_array, columns_of
 from mlforge.content import Content, hash_content
-from mlforge.engines.join import (
-    Matches,
-    cast_keys,
-    pit_match,
-    spine_instants,
-    take,
-    time_columns,
-)
-from mlforge.engines.surrogate import surrogate_key
+from mlforge.engines.join import Matches, pit_match, spine_instants, take, time_columns
 from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
     InvalidSpine,
+    InvalidTimes,
     NaiveTimes,
     PinInvalid,
     UnsupportedType,
@@ -33,6 +27,7 @@ from mlforge.errors import (
 )
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import is_committed, refuse_edited
+from mlforge.flows.keys import check_map, key_columns
 from mlforge.flows.read import read_objects
 from mlforge.flows.resolve import Reference, Resolved, head_version, resolve
 from mlforge.flows.workspace import Workspace
@@ -41,14 +36,21 @@ from mlforge.manifest import Manifest
 from mlforge.pit import PitRule, Rule
 from mlforge.provenance import FeatureMatch, Pin, Provenance
 from mlforge.schema import Column, Schema
+from mlforge.types.arrow import from_arrow
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A feature asked for: a reference, and which of its columns; None: all values."""
+    """A feature asked for: a reference, and which of its columns; None: all values.
+
+    `on`: by key, or by column that a key is made of, the spine's column that stands for it.
+    `prefix`: what the names of its columns begin with.
+    """
 
     reference: Reference
-    columns: tuple[str, ...] | None
+    columns: tuple[str, ...] | None = None
+    on: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +69,15 @@ class TrainEvent:
 class Selected:
     """A version by content, its columns to read and what they are called in the output.
 
+    `on`, `prefix`: as they were wanted.
     `is_elsewhere`: head here was asked for, and HEAD's commit has another.
     """
 
     resolved: Resolved
     pin: Pin
     names: Mapping[str, str]
+    on: Mapping[str, str]
+    prefix: str = ""
     is_elsewhere: bool = False
 
     @property
@@ -135,6 +140,8 @@ def join(
 
     Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
     """
+    for selected in chosen:
+        check_map(spine, selected.manifest, selected.on)
     _refuse_collisions(spine, chosen)
     instants = _instants(spine, rule, chosen)
     output, matches = spine, list[FeatureMatch]()
@@ -166,21 +173,27 @@ def _select(
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
     known = [column.name for column in manifest.schema.values]
-    columns = known if want.columns is None else list(want.columns)
+    # When a row became visible is about the row, as its event time is: said to who asks for it.
+    own = [name for name in known if name != manifest.created]
+    columns = own if want.columns is None else list(want.columns)
     for column in columns:
         if column not in known:
             raise ColumnNotFound(
                 f"{manifest.name}@{manifest.version} has no column {column}",
                 hint=did_you_mean(column, known),
             )
-    prefix = f"{manifest.name}__"
+    own_names = f"{manifest.name}__"
     return Selected(
         resolved,
         _pin(workspace, resolved, tip),
         {
-            column: prefix + column if full_names and not column.startswith(prefix) else column
+            column: want.prefix
+            + (own_names if full_names and not column.startswith(own_names) else "")
+            + column
             for column in columns
         },
+        want.on,
+        want.prefix,
         _is_elsewhere(workspace, want, resolved, tip),
     )
 
@@ -192,18 +205,16 @@ def _refuse_collisions(spine: pl.DataFrame, chosen: Sequence[Selected]) -> None:
             owners.setdefault(name, []).append(selected.label)
     clashes = [f"{name} ({' and '.join(of)})" for name, of in owners.items() if len(of) > 1]
     if clashes:
-        more = len(clashes) - _LISTED
-        listed = ", ".join(clashes[:_LISTED]) + (f" and {more} more" if more > 0 else "")
-        raise ColumnCollision(
-            f"two columns would have the same name: {listed}",
-            hint=_way_out(spine, chosen),
-        )
+        what = "two columns would have the same name:"
+        separator = " " if len(clashes) == 1 else "\n  "
+        raise ColumnCollision(separator.join([what, *clashes]), hint=_way_out(spine, chosen))
 
 
 def _way_out(spine: pl.DataFrame, chosen: Sequence[Selected]) -> str:
-    names = Counter(selected.manifest.name for selected in chosen)
-    if max(names.values()) > 1:
-        return "ask for one version of a feature at a time"
+    names = Counter((selected.manifest.name, selected.prefix) for selected in chosen)
+    (name, _), most = names.most_common(1)[0]
+    if most > 1:
+        return f'ask for it once, or tell them apart: FeatureSpec("{name}", prefix="other_")'
     if any(name.startswith(f"{s.manifest.name}__") for s in chosen for name in spine.columns):
         return "the spine has these features already: drop their columns from it"
     return "full_names=True (--full-names) calls them FEATURE__COLUMN"
@@ -238,12 +249,7 @@ def _time_choice(times: Sequence[str]) -> str:
 def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[Selected]) -> None:
     """Raise NaiveTimes where a spine without a zone meets a feature with one."""
     is_naive = getattr(dtype, "time_zone", None) is None and dtype != pl.Null
-    schemas = {selected.label: selected.manifest.schema for selected in chosen}
-    aware = [
-        label
-        for label, schema in schemas.items()
-        if schema.timestamp and schema.type_of(schema.timestamp).is_utc
-    ]
+    aware = [selected.label for selected in chosen if _has_zone(selected.manifest)]
     if is_naive and rule.timezone is None and aware:
         raise NaiveTimes(
             f"{rule.timestamp} has no time zone, and the times of {', '.join(aware)} have",
@@ -251,8 +257,11 @@ def _refuse_naive(dtype: pl.DataType, rule: Rule, chosen: Sequence[Selected]) ->
         )
 
 
-# Of clashing names.
-_LISTED = 3
+def _has_zone(manifest: Manifest) -> bool:
+    times = (name for name in (manifest.schema.timestamp, manifest.created) if name is not None)
+    return any(manifest.schema.type_of(name).is_utc for name in times)
+
+
 # No column can be called this: names have no spaces.
 _TIME = "spine time"
 
@@ -266,10 +275,11 @@ def _join(
 ) -> tuple[pl.DataFrame, FeatureMatch]:
     manifest = selected.manifest
     needed = [*manifest.schema.order, *selected.names]
+    if manifest.created is not None and manifest.created not in selected.names:
+        needed.append(manifest.created)
     table = read_objects(workspace, manifest, selected.pin.objects, needed)
-    left = cast_keys(
-        _keyed(spine, manifest), {key: table[key].dtype for key in manifest.schema.keys}
-    )
+    types = {key: table[key].dtype for key in manifest.schema.keys}
+    left = key_columns(spine, manifest, selected.on, types)
     if instants is not None:
         left = left.with_columns(instants.alias(_TIME))
     spine_time = None if instants is None else _TIME
@@ -277,20 +287,6 @@ def _join(
     without_key = left.select(pl.any_horizontal(pl.all().is_null()).sum()).item()
     columns = take(table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches)
     return columns, _summary(selected, matches, without_key)
-
-
-def _keyed(spine: pl.DataFrame, manifest: Manifest) -> pl.DataFrame:
-    """The spine with the keys that are made of its columns, where it has no such key itself."""
-    made = [s for s in manifest.surrogates if s.key not in spine.columns]
-    for surrogate in made:
-        missing = [column for column in surrogate.columns if column not in spine.columns]
-        if missing:
-            raise ColumnNotFound(
-                f"the spine has no column {surrogate.key}, the key of {manifest.name}",
-                cause=f"to make it, {', '.join(missing)} would have to be there",
-                hint=f"add {surrogate.key}, or {' and '.join(surrogate.columns)}, to the spine",
-            )
-    return spine.with_columns(surrogate_key(*s.columns).alias(s.key) for s in made)
 
 
 def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
@@ -303,6 +299,7 @@ def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
         interval=manifest.interval,
         horizon=manifest.horizon,
         timezone=manifest.timezone,
+        created=manifest.created,
     )
 
 
@@ -340,6 +337,7 @@ def _summary(selected: Selected, matches: Matches, without_key: int) -> FeatureM
 
     return FeatureMatch(
         pin=selected.pin,
+        on=tuple(selected.on.items()),
         columns=tuple(selected.names.values()),
         rows_read=selected.manifest.rows,
         matched=len(ages),
@@ -356,21 +354,18 @@ def _summary(selected: Selected, matches: Matches, without_key: int) -> FeatureM
 
 def frame_content(frame: pl.DataFrame) -> Content:
     """The content of a frame in its own row order, over the columns of canonical types."""
-    canonical = _canonical(frame)
+    kept = dict[str, pa.Array]()
+    for column in frame:
+        with suppress(UnsupportedType, InvalidTimes, pa.ArrowInvalid):
+            table = column.to_frame().rechunk().to_arrow()
+            kept[column.name] = canonical_array(table.column(0), column.name)
+    canonical = pa.table(kept)
     return hash_content(canonical, Schema((), None, columns_of(canonical.schema)))
 
 
-def canonical_columns(frame: pl.DataFrame) -> tuple[Column, ...]:
+def canonical_columns(frame: pl.DataFrame) -> Iterator[Column]:
     """A frame's columns of canonical types, in its order."""
-    return columns_of(_canonical(frame.clear()).schema)
-
-
-def _canonical(frame: pl.DataFrame) -> pa.Table:
-    kept, table = [], frame.rechunk().to_arrow()
-    for name in table.column_names:
-        try:
-            columns_of(table.select([name]).schema)
-        except UnsupportedType:
-            continue
-        kept.append(name)
-    return canonical_table(table.select(kept))
+    for column in frame.clear():
+        with suppress(UnsupportedType, pa.ArrowInvalid):
+            (field,) = column.to_frame().to_arrow().schema
+            yield Column(column.name, from_arrow(field.type, column.name))

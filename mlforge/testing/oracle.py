@@ -84,12 +84,12 @@ def compute(feature: Feature, output: Sequence[Row], as_of: int | None = None) -
     Raises SumOverflow, DuplicateKeys and InvalidTimes.
     """
     whole = [row for row in output if all(row[name] is not None for name in feature.order)]
-    events = [_with_instant(feature, row) for row in whole]
+    events = [_with_instants(feature, row) for row in whole]
     excluded = len(output) - len(whole)
     if not feature.metrics:
         if feature.timestamp is None or as_of is None:
             return Answer(tuple(_kept(feature, events)), excluded, None)
-        known = [row for row in events if _instant(feature, row) <= as_of]
+        known = [row for row in events if _known_from(feature, row) <= as_of]
         return Answer(tuple(_kept(feature, known)), excluded, as_of)
     if as_of is None:
         ends = (_bucket_end(feature, _instant(feature, row)) for row in events)
@@ -102,19 +102,20 @@ def compute(feature: Feature, output: Sequence[Row], as_of: int | None = None) -
     return Answer(tuple(_windows(feature, events, horizon)), excluded, horizon)
 
 
-def _with_instant(feature: Feature, row: Row) -> Row:
-    """The row with its event time as an instant. A day is known when it is over, unless declared
-    to be known when it starts; as an event in a bucket it is the last moment of the day."""
-    if feature.timestamp is None:
-        return row
-    known = row[feature.timestamp]
+def _with_instants(feature: Feature, row: Row) -> Row:
+    """The row with its times as instants."""
+    return {**row, **{name: _as_instant(feature, name, row[name]) for name in feature.times}}
+
+
+def _as_instant(feature: Feature, name: str, known: Value) -> Value:
+    """A day is known when it is over, unless an event is declared to be known when it starts; as
+    an event in a bucket it is the last moment of the day."""
     if type(known) is date:
         start = first_instant(known, feature.timezone)
         end = first_instant(known + timedelta(days=1), feature.timezone)
-        known = start if feature.date_is == "start" else end - (1 if feature.metrics else 0)
-    elif isinstance(known, datetime):
-        known = _of_local(feature, known)
-    return {**row, feature.timestamp: known}
+        is_start = feature.date_is == "start" and name == feature.timestamp
+        return start if is_start else end - (1 if feature.metrics else 0)
+    return _of_local(feature, known) if isinstance(known, datetime) else known
 
 
 def _of_local(feature: Feature, known: datetime) -> int:
@@ -133,6 +134,11 @@ def _instant(feature: Feature, row: Row) -> int:
     known = row[feature.timestamp or ""]
     assert isinstance(known, int)
     return known
+
+
+def _known_from(feature: Feature, row: Row) -> int:
+    """The first moment at which both its event was over and the row was visible."""
+    return max(_whole(row[name]) for name in feature.times)
 
 
 def _bucket_end(feature: Feature, instant: int) -> int:
@@ -418,10 +424,11 @@ def see(spine: Row, table: Sequence[Row], rule: PitRule, spine_time: str | None)
     if now is None:
         return Sight()
     times = {i: _whole(table[i][rule.timestamp]) for i in own}
-    known = [i for i in own if _is_known(times[i], _whole(now), rule)]
+    created = {i: _whole(table[i][rule.created]) for i in own} if rule.created else times
+    known = [i for i in own if _is_known(times[i], _whole(now), rule) and created[i] <= _whole(now)]
     if not known:
         return Sight()
-    latest = max(known, key=lambda i: times[i])
+    latest = max(known, key=lambda i: (times[i], created[i]))
     age = _age(times[latest], _whole(now), rule)
     if rule.max_age is not None and age > rule.max_age:
         return Sight(is_too_old=True)
@@ -462,14 +469,14 @@ def with_other_future(
 
     What a spine row sees at `now` may not depend on it, as long as both reach to `now`: up to
     its horizon a feature is known, beyond it the last values are carried on. A bucket's events
-    at `now` itself are future; a row of a feature without metrics at `now` is known.
+    at `now` itself are future; a row of a feature without metrics at `now` is known. A row that
+    became visible later is future, whenever its event was.
     """
 
     def is_past(row: Row) -> bool:
-        known = row[feature.timestamp or ""]
-        if known is None:
+        if any(row[name] is None for name in feature.times):
             return True
-        instant = _instant(feature, _with_instant(feature, row))
+        instant = _known_from(feature, _with_instants(feature, row))
         return instant < now if feature.metrics else instant <= now
 
     past = [row for row in output if is_past(row)]

@@ -164,6 +164,7 @@ class Futures:
             interval=feature.interval,
             horizon=horizon,
             timezone=feature.timezone,
+            created=feature.created,
         )
 
 
@@ -224,6 +225,7 @@ def make_feature(
     date_is: DateIs = "end",
     timezone: str | None = None,
     ambiguous: Ambiguous = "earliest",
+    created: str | None = None,
 ) -> Feature:
     """A feature `f`; `metrics` are (column, aggregation, window)."""
     return Feature(
@@ -250,6 +252,7 @@ def make_feature(
         line=1,
         timezone=timezone,
         ambiguous=ambiguous,
+        created=created,
     )
 
 
@@ -281,11 +284,13 @@ def plain_histories(draw: st.DrawFn) -> History:
     """Features without metrics; their rows collide often."""
     place = draw(_places())
     keys = draw(_key_types())
-    times = {"t": draw(_time_types())} if draw(st.booleans()) else {}
+    named = draw(st.sampled_from([(), _TIMES[:1], _TIMES]))
+    times = {name: draw(_time_types()) for name in named}
     values: dict[str, pl.DataType] = {"float": pl.Float64(), "text": pl.String()}
     feature = make_feature(
         keys=list(keys),
         timestamp="t" if times else None,
+        created="c" if "c" in times else None,
         tiebreak=draw(st.sampled_from([(), ("float",), ("text", "float")])),
         date_is=draw(st.sampled_from(["end", "start"])),
         timezone=place.timezone if times else None,
@@ -304,9 +309,11 @@ def joinings(draw: st.DrawFn) -> Joining:
     is_static = interval is None and draw(st.booleans())
     times = st.just(0) if is_static else _moments(interval, place)
     keys = st.tuples(*(st.sampled_from(_KEYS[dtype]) for dtype in types.values()))
-    # Sorted by keys, then time, each once: what a build leaves.
-    known = sorted(draw(st.lists(st.tuples(keys, times), max_size=30, unique=True)))
-    last = max((time for _, time in known), default=0)
+    has_created = interval is None and not is_static and draw(st.booleans())
+    created = times if has_created else st.just(0)
+    # Sorted by keys, then times, each once: what a build leaves.
+    known = sorted(draw(st.lists(st.tuples(keys, times, created), max_size=30, unique=True)))
+    last = max((time for _, time, _ in known), default=0)
     rule = PitRule(
         keys=tuple(types),
         timestamp=None if is_static else "t",
@@ -315,15 +322,22 @@ def joinings(draw: st.DrawFn) -> Joining:
         interval=interval,
         horizon=None if interval is None else draw(_horizons(interval, place, last)),
         timezone=place.timezone,
+        created="c" if has_created else None,
     )
     # Mostly rows of the table, and moments beside theirs; else anything, or nothing.
-    asked = st.tuples(st.tuples(*(st.none() | _few(dtype) for dtype in types.values())), times)
+    few = st.tuples(*(st.none() | _few(dtype) for dtype in types.values()))
+    asked = st.tuples(few, times, created)
     rows = st.sampled_from([*known, *known, None]).flatmap(
         lambda row: st.just(row) if row else asked
     )
-    moments = rows.flatmap(lambda row: st.tuples(st.just(row[0]), _near(row[1]) | st.none()))
+    moments = rows.flatmap(
+        lambda row: st.tuples(st.just(row[0]), st.sampled_from(row[1:]).flatmap(_near) | st.none())
+    )
     spine = [(*key, time) for key, time in draw(st.lists(moments, max_size=30))]
-    table = [{**dict(zip(types, key, strict=True)), "t": time} for key, time in known]
+    table: list[Row] = [
+        {**dict(zip(types, key, strict=True)), "t": time, "c": visible}
+        for key, time, visible in known
+    ]
     return Joining(
         [dict(zip([*types, "s"], row, strict=True)) for row in spine], table, rule, types
     )
@@ -347,7 +361,8 @@ def futures(draw: st.DrawFn, histories: st.SearchStrategy[History]) -> Futures:
     future = draw(_rows(order, values, width, place))
     last: Row = dict.fromkeys(schema)
     last |= {name: _KEYS[schema[name]][0] for name in feature.keys}
-    last["t"] = _time(schema["t"], place, place.anchor + _TEN_YEARS)
+    for name in feature.times:
+        last[name] = _time(schema[name], place, place.anchor + _TEN_YEARS)
     seen = {tuple(row[key] for key in feature.keys): None for row in [*history.output, *future]}
     return Futures(
         feature,
@@ -358,6 +373,8 @@ def futures(draw: st.DrawFn, histories: st.SearchStrategy[History]) -> Futures:
     )
 
 
+# The columns of a row's event time, and of when it became visible.
+_TIMES = ("t", "c")
 # After all that is drawn here.
 _TEN_YEARS = 3652 * 24 * HOUR
 _AGES = st.integers(0, 4) | st.sampled_from([HOUR, 23 * HOUR, 24 * HOUR, 240 * HOUR, HIGHEST])
@@ -420,7 +437,7 @@ def _rows(
 ) -> st.SearchStrategy[list[Row]]:
     """Rows in no order: keys and times that meet, nulls among them, and columns of one temper."""
     cells = {
-        name: _or_null(_event_times(dtype, width, place) if name == "t" else _few(dtype))
+        name: _or_null(_event_times(dtype, width, place) if name in _TIMES else _few(dtype))
         for name, dtype in order.items()
     }
     tempers = st.tuples(*(columns(dtype) for dtype in values.values()))

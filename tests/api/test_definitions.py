@@ -157,7 +157,7 @@ def test_one_feature_at_two_versions_collides(
 ) -> None:
     shop.spend(5, 6)
     defs.build()
-    with pytest.raises(ColumnCollision, match="one version"):
+    with pytest.raises(ColumnCollision, match="ask for it once"):
         mlf.get_training_data(
             SPINE, ["user_spend", ("user_spend", "1.0.0")], store=store, timestamp="when"
         )

@@ -12,7 +12,9 @@ import mlforge as mlf
 from mlforge.errors import (
     BuildFailed,
     FeatureNotFound,
+    InvalidName,
     InvalidReference,
+    InvalidSpine,
     InvalidUsage,
     VersionNotFound,
 )
@@ -72,8 +74,8 @@ def test_at_pins_what_is_not_pinned_itself(two: mlf.LocalStore) -> None:
         (("user_spend", "1.0.0", "x"), InvalidUsage),
         (3, InvalidUsage),
         (("user_spend", 1), InvalidUsage),
-        (mlf.FeatureSpec("user_spend", on={"user_id": "seller_id"}), InvalidUsage),
-        (mlf.FeatureSpec("user_spend", prefix="seller_"), InvalidUsage),
+        (mlf.FeatureSpec("user_spend", on={"user_id": "seller_id"}), InvalidSpine),
+        (mlf.FeatureSpec("user_spend", prefix="seller-"), InvalidName),
     ],
 )
 def test_what_is_no_reference_is_told(

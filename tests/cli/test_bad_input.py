@@ -84,7 +84,7 @@ def test_mistakes_of_all_declarations_are_told_at_once(shop: Shop) -> None:
     shop.edit('source="data/users.csv"', 'source="data/users.json"')
     error = refused(shop, 2, "MLF0101", "build")
     assert error.count("features.py:") == 3
-    assert "not supported" in error
+    assert "created is for features without metrics" in error
 
 
 def test_unknown_feature_suggests_the_nearest(shop: Shop) -> None:

@@ -52,6 +52,8 @@ OTHER_CONFIG: list[dict[str, object]] = [
     {"max_age": "30d"},
     {"date_is": "start"},
     {"tiebreak": ["n"]},
+    {"created": "loaded"},
+    {"created": "seen"},
     {"timezone": "Europe/Berlin"},
     {"timezone": "Europe/Paris"},
     {"timezone": "Europe/Berlin", "ambiguous": "earliest"},

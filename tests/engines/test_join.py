@@ -34,7 +34,7 @@ def spine(*rows: tuple[object, object]) -> pl.DataFrame:
 def match(joining: Joining) -> Matches:
     return pit_match(
         frame_of(joining.spine, {**joining.schema, "s": UTC}),
-        frame_of(joining.table, {**joining.schema, "t": UTC}),
+        frame_of(joining.table, {**joining.schema, "t": UTC, "c": UTC}),
         joining.rule,
         "s",
     )

@@ -192,6 +192,17 @@ def test_a_draft_is_made_again_and_said_to_be_dirty(shop: Shop) -> None:
     assert "differed from the commit" in done.stderr
 
 
+def test_a_feature_by_other_columns_under_a_prefix_is_made_again(trained: Shop) -> None:
+    store, path = LocalStore(trained.store), trained.root / "spine.parquet"
+    pl.read_parquet(path).rename({"user_id": "seller"}).write_parquet(path)
+    spec = mlf.FeatureSpec("user_profile", on={"user_id": "seller"}, prefix="seller_")
+    training = mlf.get_training_data(path, [spec], store=store)
+    training.save(trained.root / "out.parquet")
+    assert lock_of(trained).features[0].on == {"user_id": "seller"}
+    assert reproduce(trained, "-o", "again.parquet").returncode == 0
+    assert "seller_country" in pl.read_parquet(trained.root / "again.parquet").columns
+
+
 # -- what differs
 
 

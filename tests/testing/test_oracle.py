@@ -145,7 +145,7 @@ def dense_row(history: History, like: Row, end: int) -> Row:
     feature = history.feature
     whole = [row for row in history.output if all(row[name] is not None for name in feature.order)]
     own = [
-        oracle._with_instant(feature, row)
+        oracle._with_instants(feature, row)
         for row in whole
         if all(row[key] == like[key] for key in feature.keys)
     ]

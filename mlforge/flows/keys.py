@@ -1,0 +1,76 @@
+"""Keys: which columns of a spine stand for a feature's keys, by name, by map, or made of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from mlforge.engines.join import cast_keys
+from mlforge.engines.surrogate import surrogate_key
+from mlforge.errors import ColumnNotFound, InvalidSpine, InvalidUsage, did_you_mean
+from mlforge.manifest import Manifest
+from mlforge.schema import Surrogate
+
+
+def check_map(spine: pl.DataFrame, manifest: Manifest, on: Mapping[str, str]) -> None:
+    """Refuse to map what the feature or the spine does not have.
+
+    Raises ColumnNotFound, InvalidSpine, InvalidUsage.
+    """
+    made = {column: s.key for s in manifest.surrogates for column in s.columns}
+    label, known = f"{manifest.name}@{manifest.version}", [*manifest.schema.keys, *made]
+    for name, column in on.items():
+        if name not in known:
+            raise ColumnNotFound(
+                f"on= maps {name}, which is no key of {label}",
+                hint=f"what can be mapped: {', '.join(known)}",
+            )
+        if column not in spine.columns:
+            raise InvalidSpine(
+                f"the spine has no column {column}, to which on= maps {name}",
+                hint=did_you_mean(column, spine.columns),
+            )
+        if made.get(name) in on:
+            raise InvalidUsage(
+                f"on= maps both {made[name]} and {name}, which {made[name]} is made of",
+                hint="map one of them",
+            )
+
+
+def key_columns(
+    spine: pl.DataFrame, manifest: Manifest, on: Mapping[str, str], types: Mapping[str, pl.DataType]
+) -> pl.DataFrame:
+    """The feature's keys, under their own names and in these types, for each row of the spine.
+
+    Raises InvalidSpine, ColumnNotFound, KeyTypeMismatch.
+    """
+    made = spine.select(
+        _surrogate(spine, manifest, surrogate, on)
+        for surrogate in manifest.surrogates
+        if _is_made(surrogate, spine, on)
+    )
+    own = cast_keys(spine, {key: types[key] for key in types if key not in made.columns}, on)
+    others = cast_keys(made, {key: types[key] for key in made.columns})
+    return pl.DataFrame([(others if key in made.columns else own)[key] for key in types])
+
+
+def _is_made(surrogate: Surrogate, spine: pl.DataFrame, on: Mapping[str, str]) -> bool:
+    """A map goes before what the spine happens to have."""
+    if surrogate.key in on:
+        return False
+    return surrogate.key not in spine.columns or any(column in on for column in surrogate.columns)
+
+
+def _surrogate(
+    spine: pl.DataFrame, manifest: Manifest, surrogate: Surrogate, on: Mapping[str, str]
+) -> pl.Expr:
+    columns = [on.get(column, column) for column in surrogate.columns]
+    missing = [column for column in columns if column not in spine.columns]
+    if missing:
+        raise ColumnNotFound(
+            f"the spine has no column {surrogate.key}, the key of {manifest.name}",
+            cause=f"to make it, {', '.join(missing)} would have to be there",
+            hint=f"add {surrogate.key}, or {' and '.join(columns)}, to the spine",
+        )
+    return surrogate_key(*columns).alias(surrogate.key)
