@@ -10,7 +10,7 @@ import pyarrow as pa
 from mlforge.arrow import ArrowFrame
 from mlforge.types.arrow import from_arrow, to_arrow
 
-# A relation of DuckDB 1.0 does not speak Arrow yet, and is asked for a table.
+# A relation of DuckDB 1.1 does not speak Arrow yet, and is asked for a table.
 _OLD_DUCKDB = "to_arrow_table"
 
 
