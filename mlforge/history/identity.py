@@ -14,7 +14,7 @@ from dulwich.config import StackedConfig, env_config
 from dulwich.repo import Repo
 
 from mlforge.errors import IdentityMissing, InvalidConfig, InvalidUsage
-from mlforge.history.faults import UNREADABLE
+from mlforge.history.faults import UNREADABLE, storage_failed
 
 Role = Literal["author", "committer"]
 ROLES: tuple[Role, Role] = ("author", "committer")
@@ -39,7 +39,9 @@ def config_stack(repo: Repo, env: Mapping[str, str]) -> StackedConfig:
     try:
         stack = repo.get_config_stack()
         override = env_config(env)
-    except (*UNREADABLE, OSError) as error:
+    except OSError as error:
+        raise storage_failed("git's configuration", error) from error
+    except UNREADABLE as error:
         raise InvalidConfig("git's configuration cannot be read", cause=str(error)) from error
     return StackedConfig([override, *stack.backends]) if override else stack
 

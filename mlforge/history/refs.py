@@ -36,6 +36,9 @@ def head_of(refs: DiskRefsContainer) -> tuple[Ref, ObjectID | None]:
         chain, oid = refs.follow(HEADREF)
     if chain == [HEADREF] and oid is None:
         raise RepositoryCorrupt("HEAD points nowhere", hint="git symbolic-ref HEAD refs/heads/main")
+    if oid is None and Path(os.fsdecode(refs.refpath(chain[-1]))).is_file():
+        # dulwich takes a file that it cannot read for none; the branch would seem to be unborn.
+        raise RepositoryCorrupt(f"{os.fsdecode(chain[-1])} cannot be read", hint="git fsck")
     return chain[-1], oid
 
 
