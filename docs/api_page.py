@@ -24,7 +24,13 @@ GROUPS = {
         "matches_regex",
         "is_in",
     ),
-    "Reading and training": ("LocalStore", "get_training_data", "FeatureSpec", "TrainingSet"),
+    "Reading and training": (
+        "LocalStore",
+        "get_training_data",
+        "FeatureSpec",
+        "FeatureService",
+        "TrainingSet",
+    ),
     "Results": (
         "BuildReport",
         "BuildOutcome",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 import pyarrow as pa
@@ -28,27 +28,14 @@ from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import is_committed
 from mlforge.flows.keys import check_map, key_columns
 from mlforge.flows.read import read_rows
-from mlforge.flows.resolve import Reference, Resolved, head_version, resolve
+from mlforge.flows.resolve import Resolved, head_version, resolve
+from mlforge.flows.services import Wanted
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ContentHash
 from mlforge.manifest import Manifest
 from mlforge.pit import PitRule
 from mlforge.provenance import FeatureMatch, Pin, Provenance
 from mlforge.schema import Schema
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A feature asked for: a reference, and which of its columns; None: all values.
-
-    `on`: by key, or by column that a key is made of, the spine's column that stands for it.
-    `prefix`: what the names of its columns begin with.
-    """
-
-    reference: Reference
-    columns: tuple[str, ...] | None = None
-    on: Mapping[str, str] = field(default_factory=dict)
-    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
