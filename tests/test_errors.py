@@ -31,6 +31,7 @@ MLF0704 StorageFailed 6            MLF0901 InvalidConfig 2        MLF0902 Invali
 MLF0903 NoProject 3                MLF0904 ExtraMissing 6
 MLF0610 PinInvalid 5               MLF0611 WorkTreeDiffers 4      MLF0612 NothingEarlier 3
 MLF0613 DefinitionsUncommitted 4   MLF0614 FolderOccupied 4
+MLF0410 ServiceCorrupt 5
 MLF0705 ViewDiffers 5              MLF0706 ContentDiffers 5       MLF0905 ProfileNotFound 3
 """
 

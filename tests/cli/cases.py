@@ -510,6 +510,7 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "rollback-detached-json": (detached, ("rollback", "user_spend", "-y", "--json")),
     "rollback-renamed-json": (renamed, ("rollback", "user_profile", "1.0.1", "--json")),
     "retire-detached-json": (detached, ("retire", "user_profile", "-y", "--json")),
+    "plan-service": (serving, ("plan",)),
     "build-service": (serving, ("build",)),
     "build-service-json": (serving, ("build", "--json")),
     "build-service-dry-run": (serving, ("build", "--dry-run")),

@@ -115,6 +115,12 @@ def test_without_a_commit_it_is_written(served: Shop) -> None:
     assert served.git("status", "--porcelain", "--", "feature_store").strip().startswith("M")
 
 
+def test_plan_says_what_a_build_would_write(served: Shop) -> None:
+    assert "feature services" not in served.mlforge("plan")
+    served.edit('"user_spend@~=1.0"', '"user_spend@1.0.0"')
+    assert "feature services: churn" in served.mlforge("plan")
+
+
 def test_a_dry_run_says_it_and_writes_nothing(served: Shop) -> None:
     served.edit('"user_spend@~=1.0"', '"user_spend@1.0.0"')
     before = file_of(served).read_text()
@@ -233,6 +239,7 @@ def test_what_mlforge_does_not_write_is_refused(served: Shop, how: str) -> None:
     assert f"git checkout HEAD -- :/feature_store/{FOLDER}/churn.json" in done.stderr
     assert not (served.root / "out.csv").exists()
     assert served.run("list", "services").returncode == 5
+    assert "service invalid" in served.run("verify", "--quick").stdout
 
 
 def test_a_link_is_not_followed(served: Shop) -> None:
