@@ -187,8 +187,8 @@ def _restored(batch: pa.RecordBatch, schema: pl.Schema) -> pl.DataFrame:
 
 
 def _storable(dtype: PolarsType) -> PolarsType:
-    """Times as the integers that they are: DuckDB's have other units. Flags as bytes: before 1.1
-    it reads some from Arrow wrongly."""
+    """Times as the integers that they are: DuckDB's have other units. Flags as bytes: the lowest
+    release that is allowed reads some from Arrow wrongly."""
     if isinstance(dtype, pl.List):
         return pl.List(_storable(dtype.inner))
     if isinstance(dtype, pl.Array):

@@ -10,14 +10,10 @@ import pyarrow as pa
 from mlforge.arrow import ArrowFrame
 from mlforge.types.arrow import from_arrow, to_arrow
 
-# A relation of DuckDB 1.0 does not speak Arrow yet, and is asked for a table.
-_OLD_DUCKDB = "to_arrow_table"
-
 
 def speaks_arrow(value: object) -> TypeGuard[ArrowFrame]:
     """Whether a value is a frame of any library; a column, a dict or a list is none."""
-    speaks = hasattr(value, "__arrow_c_stream__") or hasattr(value, _OLD_DUCKDB)
-    return speaks and not isinstance(value, pl.Series)
+    return hasattr(value, "__arrow_c_stream__") and not isinstance(value, pl.Series)
 
 
 def collected(frame: ArrowFrame | pl.LazyFrame) -> pl.DataFrame:
@@ -28,16 +24,7 @@ def collected(frame: ArrowFrame | pl.LazyFrame) -> pl.DataFrame:
     """
     if isinstance(frame, pl.LazyFrame):
         return frame.collect()
-    if isinstance(frame, pl.DataFrame):
-        return pl.DataFrame(frame)
-    return pl.DataFrame(_without_wide(_speaking(frame)))
-
-
-def _speaking(frame: ArrowFrame) -> ArrowFrame:
-    if hasattr(frame, "__arrow_c_stream__"):
-        return frame
-    table: ArrowFrame = getattr(frame, _OLD_DUCKDB)()
-    return table
+    return pl.DataFrame(frame if isinstance(frame, pl.DataFrame) else _without_wide(frame))
 
 
 def _without_wide(frame: ArrowFrame) -> ArrowFrame:

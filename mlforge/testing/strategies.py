@@ -26,6 +26,7 @@ LOWEST, HIGHEST = -(2**63), 2**63 - 1
 
 # An interval, and windows that are multiples of it.
 INTERVALS: Mapping[str, Sequence[str]] = {
+    "30s": ("30s", "1m", "15m"),
     "1h": ("1h", "2h", "3h", "1d"),
     "1d": ("1d", "2d", "7d"),
     "36h": ("36h", "72h"),
