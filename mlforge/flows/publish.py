@@ -16,6 +16,7 @@ from mlforge.flows.services import Service, changed_services, name_in
 from mlforge.flows.workspace import Workspace
 from mlforge.history.base import Change
 from mlforge.ids import CommitId
+from mlforge.notebook import counted
 from mlforge.objects.files import storage_errors, write_file
 from mlforge.plugins import package_version
 
@@ -103,8 +104,9 @@ def commit_message(
     if len(lines) == 1:
         subject, body = f"mlforge: {lines[0]}", ""
     else:
-        built = f"{len(made)} features" if len(made) != 1 else lines[0]
-        subject, body = f"mlforge: build {built}", "\n".join(lines) + "\n\n"
+        kinds = ((made, "feature"), (services, "service"))
+        counts = " and ".join(counted(len(found), word) for found, word in kinds if found)
+        subject, body = f"mlforge: build {counts}", "\n".join(lines) + "\n\n"
     engines = dict.fromkeys(choices.engines[m.name] for _, m in made)
     trailers = [f"Mlforge-Feature: {m.name}@{m.version}" for _, m in made]
     trailers += [f"Mlforge-Content: {m.name} {m.content_hash}" for _, m in made]

@@ -108,6 +108,22 @@ def test_a_changed_service_alone_makes_a_commit_of_it_alone(served: Shop) -> Non
     assert served.json("list", "services")["services"][0]["features"][0] == "user_spend@1.0.0"
 
 
+def test_the_subject_counts_what_there_is(served: Shop) -> None:
+    def subject() -> str:
+        served.mlforge("build")
+        return served.git("log", "-1", "--format=%s").strip()
+
+    assert served.git("log", "-1", "--format=%s").strip() == (
+        "mlforge: build 2 features and 1 service"
+    )
+    served.edit('"user_spend@~=1.0"', '"user_spend@1.0.0"')
+    served.edit("churn = ", 'more = mlf.FeatureService("more", ["user_profile"])\nchurn = ')
+    assert subject() == "mlforge: build 2 services"
+    served.spend(1, 2)
+    served.edit('"user_spend@1.0.0"', '"user_spend"')
+    assert subject() == "mlforge: build 1 feature and 1 service"
+
+
 def test_without_a_commit_it_is_written(served: Shop) -> None:
     served.edit('"user_spend@~=1.0"', '"user_spend@1.0.0"')
     served.mlforge("build", "--no-commit")
