@@ -28,6 +28,7 @@ GROUPS = {
         "LocalStore",
         "get_training_data",
         "FeatureSpec",
+        "FeatureService",
         "TrainingSet",
         "reproduce",
     ),

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from mlforge.api.definitions import Definitions
     from mlforge.api.reproduction import reproduce
     from mlforge.api.store import FeatureMetadata, LocalStore
-    from mlforge.api.training import FeatureSpec, TrainingSet, get_training_data
+    from mlforge.api.training import TrainingSet, get_training_data
     from mlforge.definitions.entity import Entity
     from mlforge.definitions.feature import feature
     from mlforge.definitions.rolling import Rolling
+    from mlforge.definitions.service import FeatureService, FeatureSpec
     from mlforge.definitions.source import Source
     from mlforge.definitions.validators import (
         greater_than,
@@ -50,10 +51,11 @@ _HOMES = {
     "mlforge.api.definitions": ("Definitions",),
     "mlforge.api.reproduction": ("reproduce",),
     "mlforge.api.store": ("FeatureMetadata", "LocalStore"),
-    "mlforge.api.training": ("FeatureSpec", "TrainingSet", "get_training_data"),
+    "mlforge.api.training": ("TrainingSet", "get_training_data"),
     "mlforge.definitions.entity": ("Entity",),
     "mlforge.definitions.feature": ("feature",),
     "mlforge.definitions.rolling": ("Rolling",),
+    "mlforge.definitions.service": ("FeatureService", "FeatureSpec"),
     "mlforge.definitions.source": ("Source",),
     "mlforge.definitions.validators": (
         "greater_than",
@@ -97,6 +99,7 @@ __all__ = [
     "FeatureMatch",
     "FeatureMetadata",
     "FeatureOverview",
+    "FeatureService",
     "FeatureSpec",
     "JoinReport",
     "LocalStore",

@@ -343,6 +343,16 @@ class RowsNotMadeAgain(CheckFailed):
     code = "MLF0409"
 
 
+class ServiceCorrupt(Corrupt):
+    """A feature service in the store is not the canonical text that mlforge writes.
+
+    `git checkout HEAD -- FILE` brings back what was committed. To change a service, change it in
+    the definitions and build.
+    """
+
+    code = "MLF0410"
+
+
 # -- 05 join ----------------------------------------------------------------------------------
 
 

@@ -31,6 +31,7 @@ MLF0704 StorageFailed 6            MLF0901 InvalidConfig 2        MLF0902 Invali
 MLF0903 NoProject 3                MLF0904 ExtraMissing 6
 MLF0610 PinInvalid 5               MLF0611 WorkTreeDiffers 4      MLF0612 NothingEarlier 3
 MLF0613 DefinitionsUncommitted 4   MLF0614 FolderOccupied 4
+MLF0410 ServiceCorrupt 5
 MLF0705 ViewDiffers 5              MLF0706 ContentDiffers 5       MLF0905 ProfileNotFound 3
 MLF0505 LockCorrupt 5              MLF0506 LockNotFound 3         MLF0507 SpineNotFound 3
 MLF0615 TagRefused 4               MLF0616 TagExists 4            MLF0617 InvalidTag 2
@@ -98,7 +99,8 @@ def test_what_is_raised_is_never_a_bare_branch() -> None:
         and isinstance(node.exc.func, ast.Name)
         and node.exc.func.id in bare
     }
-    assert raised <= {(f"{name}.py", "Corrupt") for name in ("canonical", "lock", "manifest")}
+    readers = ("canonical.py", "lock.py", "manifest.py", "services.py")
+    assert raised <= {(name, "Corrupt") for name in readers}
 
 
 def test_an_error_reads_as_message_cause_and_hint() -> None:

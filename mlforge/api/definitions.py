@@ -8,11 +8,13 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+from mlforge.api.asking import parse_services
 from mlforge.api.journal import note_build, noting
 from mlforge.api.store import LocalStore
 from mlforge.config import Config, project_root
 from mlforge.definitions.feature import Feature
-from mlforge.definitions.registry import Declared, Registry
+from mlforge.definitions.registry import Declared, Registry, services_in
+from mlforge.definitions.service import FeatureService
 from mlforge.errors import BuildFailed, InvalidConfig, InvalidDefinitions, InvalidUsage
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
@@ -23,17 +25,20 @@ from mlforge.settings import DEFAULT_ENGINE, DEFAULT_STORE
 from mlforge.times import parse_as_of
 
 if TYPE_CHECKING:
-    from mlforge.api.training import FeatureLike, Spine, TrainingSet
+    from mlforge.api.training import Spine, TrainingSet
+    from mlforge.definitions.service import FeatureLike
     from mlforge.engines.base import Engine
     from mlforge.flows.plan import Plan
     from mlforge.flows.report import BuildEvent, BuildReport
+    from mlforge.flows.services import Service
     from mlforge.flows.validate import ValidationReport
 
 
 class Definitions:
     """A project's features, checked together, and the store that they are built into.
 
-    `features`: decorated functions, or modules, which are scanned for them. `offline_store`: a
+    `features`: decorated functions, or modules, which are scanned for them and for services.
+    `services`: lists of features with a name, which a build writes to the store. `offline_store`: a
     relative path starts at the project's root (the folder of `mlforge.toml`, else the current
     one); None: `feature_store` there. `default_engine`: of features that name none;
     None: the configured one, else `"polars"`.
@@ -46,11 +51,13 @@ class Definitions:
         *,
         name: str,
         features: Sequence[Declared],
+        services: Sequence[FeatureService] = (),
         offline_store: LocalStore | None = None,
         default_engine: str | None = None,
     ) -> None:
         self.name = name
         self.registry = Registry.of(features)
+        self._services = _checked_services([*services, *services_in(features)], self.registry)
         try:
             check_engine(default_engine or DEFAULT_ENGINE)
         except InvalidUsage as error:
@@ -170,6 +177,7 @@ class Definitions:
                 as_of=moment,
                 requires_clean=self._requires_clean,
                 remade=remade,
+                services=self._services,
             ),
             project_root=self._root,
             now=now,
@@ -247,10 +255,22 @@ class Definitions:
         """What features read, in declared order, each once."""
         return list(dict.fromkeys(feature.source.text for feature in self.registry))
 
+    def list_services(self) -> list[str]:
+        """Names of feature services, in declared order."""
+        return [service.name for service in self._services]
+
+    def changed_services(self) -> list[str]:
+        """Names of the feature services that a build would write."""
+        flow, workspace = load_module("mlforge.flows.services", None), self._workspace()
+        changed: dict[str, bytes] = flow.changed_services(
+            workspace, self._services, workspace.history.head().commit
+        )
+        return [flow.name_in(path) for path in changed]
+
     def get_training_data(
         self,
         spine: Spine,
-        features: Sequence[FeatureLike],
+        features: Sequence[FeatureLike | FeatureService],
         *,
         timestamp: str | None = None,
         timezone: str | None = None,
@@ -300,6 +320,17 @@ class Definitions:
 
     def _workspace(self) -> Workspace:
         return self.offline_store.workspace()
+
+
+def _checked_services(
+    declared: Sequence[FeatureService], registry: Registry
+) -> tuple[Service, ...]:
+    problems = list[str]()
+    distinct = {id(service): service for service in declared}.values()
+    services = parse_services([*distinct], registry.names, problems)
+    if problems:
+        raise InvalidDefinitions(problems)
+    return services
 
 
 def _failures(report: BuildReport) -> str:

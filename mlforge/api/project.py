@@ -91,7 +91,9 @@ class Project:
             raise NoDefinitions(
                 f"{path} declares no feature", hint="decorate a function with @mlf.feature(...)"
             )
-        return kind(name=self.config.name, features=declared).within(self.config)
+        service = load_module("mlforge.definitions.service", None).FeatureService
+        services = [value for value in values if isinstance(value, service)]
+        return kind(name=self.config.name, features=declared, services=services).within(self.config)
 
 
 def _import(path: Path) -> Iterator[ModuleType]:

@@ -15,6 +15,7 @@ from mlforge.flows.committed import refuse_edited
 from mlforge.flows.log import BEFORE_BOUNDARY, Log, log, touched
 from mlforge.flows.origin import UNCOMMITTED, trailers_of
 from mlforge.flows.resolve import Reference, Resolved, resolve, versions
+from mlforge.flows.services import read_service, service_names
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version, parse_name
 from mlforge.manifest import Manifest
@@ -251,6 +252,15 @@ class LocalStore:
         """The versions in the work tree, oldest first; none for an unknown feature."""
         name = parse_name(feature, "name of a feature")
         return [str(version) for version in versions(self.workspace(), name, None)]
+
+    def list_services(self) -> dict[str, list[str]]:
+        """The feature services in the work tree, and the references that each of them names.
+
+        Raises ServiceCorrupt.
+        """
+        workspace = self.workspace()
+        services = [read_service(workspace, name, None) for name in service_names(workspace)]
+        return {s.name: [str(w.reference) for w in s.wanted] for s in services if s is not None}
 
     def metadata(
         self, feature: str, version: str | None = None, *, at: str | None = None

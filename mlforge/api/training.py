@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import polars as pl
 
+from mlforge.api.asking import opened
 from mlforge.api.journal import note_training, noting
 from mlforge.api.store import LocalStore
 from mlforge.arrow import ArrowFrame
+from mlforge.definitions.service import FeatureLike, FeatureService
 from mlforge.engines import frames
 from mlforge.errors import InvalidSpine, InvalidUsage
 from mlforge.flows.lock import lock_of
-from mlforge.flows.resolve import Reference
 from mlforge.flows.save import check_output, save
-from mlforge.flows.train import Trained, TrainEvent, Wanted, train
+from mlforge.flows.train import Trained, TrainEvent, train
 from mlforge.flows.workspace import Workspace
-from mlforge.ids import parse_name
 from mlforge.lock import Lock
 from mlforge.pit import Rule
 from mlforge.plugins import load_module
@@ -27,26 +27,6 @@ from mlforge.provenance import JoinReport, Provenance
 from mlforge.zones import check_zone
 
 Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureSpec:
-    """A feature asked for with some of its columns, at a version, or by other keys.
-
-    `columns` None: all of them. `version`: a number, a range (`~=1.2`) or a git revision.
-    `on={"user_id": "seller_id"}`: the spine's column that stands for a key of the feature, or for a
-    column that a key is made of. `prefix="seller_"` comes before the names of its columns, so
-    that a feature can be asked for twice.
-    """
-
-    name: str
-    columns: Sequence[str] | None = None
-    version: str | None = None
-    on: Mapping[str, str] | None = None
-    prefix: str | None = None
-
-
-FeatureLike: TypeAlias = str | tuple[str, str] | FeatureSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +102,7 @@ class TrainingSet(pl.DataFrame):
 
 def get_training_data(
     spine: Spine,
-    features: Sequence[FeatureLike],
+    features: Sequence[FeatureLike | FeatureService],
     *,
     store: LocalStore,
     timestamp: str | None = None,
@@ -137,7 +117,8 @@ def get_training_data(
 
     `spine`: any Arrow frame (polars, pandas, pyarrow, duckdb), or the path of a Parquet, CSV or
     Arrow file, with the features' keys and a column of times. `features`: `"name"`,
-    `"name@1.1.0"`, `"name@~=1.2"`, `"name@<git revision>"`, `("name", "1.1.0")` or a FeatureSpec.
+    `"name@1.1.0"`, `"name@~=1.2"`, `"name@<git revision>"`, `("name", "1.1.0")`, a FeatureSpec,
+    a FeatureService or the name of one in the store.
 
     Rows: exactly the spine's, in its order, duplicates kept; the spine's columns, unchanged, then
     those of each feature. A row is null where nothing was known at its time. `timestamp`: the
@@ -160,12 +141,13 @@ def get_training_data(
     if not isinstance(store, LocalStore):
         raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
     workspace, file = store.workspace(), file_of(spine)
+    commit = workspace.history.resolve(at) if at else None
     trained = train(
         workspace,
         read_spine(spine),
-        [_wanted(feature) for feature in features],
+        opened(workspace, features, commit),
         Rule(timestamp, exact_matches, full_names, timezone, ambiguous == "earliest"),
-        at=workspace.history.resolve(at) if at else None,
+        at=commit,
         on_event=noting(on_event),
     )
     training = training_set(workspace, trained, file)
@@ -197,38 +179,6 @@ def _check_zone(timezone: str | None, ambiguous: str) -> None:
         )
     if timezone not in (None, "UTC"):
         check_zone(timezone)
-
-
-def _wanted(feature: FeatureLike) -> Wanted:
-    if isinstance(feature, tuple) and len(feature) == 2:
-        spec = FeatureSpec(feature[0], version=feature[1])
-    else:
-        spec = feature if isinstance(feature, FeatureSpec) else FeatureSpec(feature)
-    if not isinstance(spec.name, str) or not isinstance(spec.version, str | None):
-        raise InvalidUsage(
-            f"{feature!r} is no feature", hint='"NAME", "NAME@1.0.0" or ("NAME", "1.0.0")'
-        )
-    _check_spec(spec)
-    reference = Reference.parse(
-        spec.name if spec.version is None else f"{spec.name}@{spec.version}"
-    )
-    columns = None if spec.columns is None else tuple(spec.columns)
-    return Wanted(reference, columns, dict(spec.on or {}), spec.prefix or "")
-
-
-def _check_spec(spec: FeatureSpec) -> None:
-    if isinstance(spec.columns, str):
-        raise InvalidUsage(
-            f"{spec.name}: columns={spec.columns!r} is not a list", hint=f"[{spec.columns!r}]"
-        )
-    pairs = [*spec.on.items()] if isinstance(spec.on, Mapping) else [(None, None)]
-    if spec.on is not None and not all(isinstance(name, str) for pair in pairs for name in pair):
-        raise InvalidUsage(
-            f"{spec.name}: on={spec.on!r} maps no key to a column",
-            hint='on={"user_id": "seller_id"}: the feature\'s key, then the spine\'s column',
-        )
-    if spec.prefix:
-        parse_name(spec.prefix if isinstance(spec.prefix, str) else repr(spec.prefix), "prefix")
 
 
 def read_spine(spine: Spine) -> pl.DataFrame:

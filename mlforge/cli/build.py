@@ -81,7 +81,7 @@ def build(
 
 def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: bool) -> None:
     built = [report[name] for name in report.built]
-    if not built and not report.failed:
+    if not built and not report.failed and not report.services:
         _tell_remarks(screen, report)
         _tell_remade(screen, report)
         count = plural(len(report), "feature")
@@ -100,7 +100,9 @@ def _tell(screen: Screen, report: BuildReport, elapsed: float, *, is_committed: 
         screen.line(f"unchanged: {', '.join(unchanged)}")
     _tell_remarks(screen, report)
     _tell_remade(screen, report)
-    if built:
+    if report.services:
+        screen.line(f"feature services: {', '.join(report.services)}")
+    if built or report.services:
         _tell_commit(screen, report, elapsed, is_committed=is_committed)
 
 
@@ -139,7 +141,8 @@ def _cells(outcome: BuildOutcome) -> list[Cell]:
 def _tell_commit(
     screen: Screen, report: BuildReport, elapsed: float, *, is_committed: bool
 ) -> None:
-    count = plural(len(report.built), "feature")
+    counts = ((report.built, "feature"), (report.services, "service"))
+    count = " and ".join(plural(len(found), word) for found, word in counts if found)
     took = (f"  {seconds(elapsed)}", "dim")
     if report.is_dry:
         screen.line(f"{count} would be built; nothing was written", took)
@@ -149,7 +152,7 @@ def _tell_commit(
     else:
         screen.line(f"{count} in one ", *commit_cells(report.commit, report.branch), took)
         tell_detached(screen, report.branch)
-        screen.next(f"mlforge log {report.built[0]}")
+        screen.next(f"mlforge log {report.built[0]}" if report.built else "mlforge list services")
 
 
 def _tell_problems(screen: Screen, report: BuildReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,7 @@ class What(StrEnum):
     SOURCES = "sources"
     VERSIONS = "versions"
     TAGS = "tags"
+    SERVICES = "services"
 
 
 def list_(
@@ -66,6 +68,9 @@ def list_(
     if feature is not None:
         raise InvalidUsage(f"list {what} takes no feature", hint=f"mlforge list {what}")
     screen, chosen, here = screen_of(context), chosen_format(format, json), project()
+    if what is What.SERVICES:
+        _services(screen, chosen, here.store().list_services())
+        return
     found = here.store().overview(names(tags), declared=here.declared_names())
     if what is What.FEATURES:
         _features(screen, chosen, found)
@@ -112,6 +117,15 @@ def _marked(feature: FeatureOverview) -> Cell:
     """The version and its marks, which a narrow terminal gets without the newest."""
     full = f"{feature.manifest.version} {feature.marks}".rstrip()
     return (*[full] * 3, full.replace(f", {feature.newest} newest", ""))
+
+
+def _services(screen: Screen, format: Format, found: Mapping[str, Sequence[str]]) -> None:
+    cells = [[name, ", ".join(features)] for name, features in found.items()]
+    items: list[Plain] = [{"name": n, "features": [*features]} for n, features in found.items()]
+    table = Table(("service", "features"), cells)
+    screen.document(format, "mlforge.list.services/v1", {"services": items}, "services", table)
+    if not found and format is Format.TABLE:
+        screen.message("no feature service yet")
 
 
 def _grouped(screen: Screen, format: Format, what: What, found: Overview) -> None:

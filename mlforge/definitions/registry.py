@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TypeAlias
 
 from mlforge.definitions.feature import Declaration, Feature, parse
+from mlforge.definitions.service import FeatureService
 from mlforge.errors import (
     FeatureNotFound,
     InvalidDefinitions,
@@ -99,6 +100,12 @@ def _declarations(declared: Sequence[Declared], problems: list[str]) -> Iterator
             if id(declaration) not in seen:
                 seen.add(id(declaration))
                 yield declaration
+
+
+def services_in(declared: Sequence[Declared]) -> tuple[FeatureService, ...]:
+    """The feature services of all modules among what is declared."""
+    modules = [item for item in declared if isinstance(item, ModuleType)]
+    return tuple(v for m in modules for v in vars(m).values() if isinstance(v, FeatureService))
 
 
 def _name_clashes(declarations: list[Declaration]) -> list[str]:

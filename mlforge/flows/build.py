@@ -22,6 +22,7 @@ from mlforge.flows.remake import refuse_other_rows
 from mlforge.flows.remarks import missing_files, remarks_on
 from mlforge.flows.report import BuildEvent, BuildOutcome, BuildReport, BuildStatus
 from mlforge.flows.resolve import is_here
+from mlforge.flows.services import Service, changed_services, name_in
 from mlforge.flows.sources import DigestCache, record
 from mlforge.flows.standing import standing_of
 from mlforge.flows.workspace import Workspace
@@ -44,6 +45,7 @@ class BuildOptions:
     as_of: int | None = None
     requires_clean: bool = False
     remade: Mapping[str, Manifest] = field(default_factory=dict)
+    services: tuple[Service, ...] = ()
 
 
 @dataclass(slots=True)
@@ -99,7 +101,8 @@ def build(
         digests.save()
     on_event(BuildEvent("", "comparing", len(features), len(features)))
     products = [work.product for work in works if work.product and not work.remade]
-    publication = builder.publish(products, now, origin.trailers)
+    services = options.services if makes_versions else ()
+    publication = builder.publish(products, services, now, origin.trailers)
     if not options.is_dry:
         builder.settle(publication)
         workspace.history.keep()
@@ -113,6 +116,7 @@ def build(
         branch=publication.branch,
         is_dry=options.is_dry,
         note=origin.note if is_made else None,
+        services=publication.services,
     )
 
 
@@ -209,7 +213,11 @@ class _Builder:
             refuse_other_rows(self._workspace, ingredients, work.remade, content)
 
     def publish(
-        self, products: Sequence[Product], now: datetime, trailers: Sequence[str]
+        self,
+        products: Sequence[Product],
+        services: Sequence[Service],
+        now: datetime,
+        trailers: Sequence[str],
     ) -> Publication:
         options = self._options
         if options.is_dry:
@@ -218,10 +226,13 @@ class _Builder:
                 decide(self._workspace, product, self._commit, options.choices, numbers)
                 for product in products
             )
-            return Publication(decisions, None, self._workspace.history.head().branch)
+            changed = changed_services(self._workspace, services, self._commit)
+            branch = self._workspace.history.head().branch
+            return Publication(decisions, None, branch, tuple(map(name_in, changed)))
         return publish(
             self._workspace,
             products,
+            services,
             options.choices,
             is_committed=options.is_committed,
             now=now,

@@ -10,6 +10,7 @@ from pathlib import Path
 from mlforge.flows.alternates import objects_here
 from mlforge.flows.pins import pin_path
 from mlforge.flows.resolve import versions
+from mlforge.flows.services import FOLDER as SERVICES
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import FILE_NAME, Manifest
@@ -20,7 +21,8 @@ from mlforge.profile import FILE_NAME as PROFILE_NAME
 # What git must know of a store. A user's own file in their place stays, uncommitted by us.
 STORE_FILES = {
     ".gitignore": f"/manifest.json\n{VIEW_NAME}\n{TEMPORARY_PREFIX}*\n".encode(),
-    ".gitattributes": b"manifest.json text eol=lf\nprofile.json text eol=lf\nPIN text eol=lf\n",
+    ".gitattributes": b"manifest.json text eol=lf\nprofile.json text eol=lf\nPIN text eol=lf\n"
+    + f"{SERVICES}/*.json text eol=lf\n".encode(),
 }
 
 

@@ -61,6 +61,7 @@ class Pending:
         try:
             for path, after in files.items():
                 if after is not None and not (root / path).exists():
+                    (root / path).parent.mkdir(parents=True, exist_ok=True)
                     write_file(root / path, after)
             return self.history.commit(change, parent=parent, now=now, on_published=self.settle)
         finally:

@@ -36,6 +36,7 @@ class ProblemKind(StrEnum):
     CONTENT_DIFFERS = "content_differs"
     PROFILE_DIFFERS = "profile_differs"
     VIEW_DIFFERS = "view_differs"
+    SERVICE_INVALID = "service_invalid"
 
 
 @dataclass(frozen=True, slots=True, repr=False)

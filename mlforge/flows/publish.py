@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,9 +12,12 @@ from mlforge.flows.decide import Choices, Decision, Product, decide, describe
 from mlforge.flows.drafts import Drafts
 from mlforge.flows.numbers import Numbers
 from mlforge.flows.profiles import profiles_of
+from mlforge.flows.services import Service, changed_services, name_in
 from mlforge.flows.workspace import Workspace
 from mlforge.history.base import Change
 from mlforge.ids import CommitId
+from mlforge.notebook import counted
+from mlforge.objects.files import storage_errors, write_file
 from mlforge.plugins import package_version
 
 _ATTEMPTS = 20
@@ -22,16 +25,18 @@ _ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What was published: the decisions, and the commit if there is a new one."""
+    """What was published: decisions, names of services, and the commit if there is a new one."""
 
     decisions: tuple[Decision, ...]
     commit: CommitId | None
     branch: str | None
+    services: tuple[str, ...] = ()
 
 
 def publish(
     workspace: Workspace,
     products: Sequence[Product],
+    services: Sequence[Service],
     choices: Choices,
     *,
     is_committed: bool,
@@ -47,7 +52,9 @@ def publish(
             numbers = Numbers(workspace)
             decisions = tuple(decide(workspace, p, at.commit, choices, numbers) for p in products)
             fresh = [d.manifest for d in decisions if d.manifest is not None]
-            if not fresh:
+            changed = changed_services(workspace, services, at.commit)
+            names = tuple(map(name_in, changed))
+            if not fresh and not changed:
                 return Publication(decisions, None, at.branch)
             profiles = profiles_of(workspace, decisions, at.commit)
             drafts = Drafts(workspace, at.commit, fresh, profiles)
@@ -56,10 +63,12 @@ def publish(
                 if not is_committed:
                     drafts.unpin()
                     drafts.replace_others()
-                    return Publication(decisions, None, at.branch)
+                    _write(workspace, changed)
+                    return Publication(decisions, None, at.branch, names)
+                message = commit_message(decisions, choices, trailers, names)
                 commit = workspace.pending.commit(
-                    Change(drafts.files, drafts.pins, commit_message(decisions, choices, trailers)),
-                    dict.fromkeys(drafts.clean_pins()),
+                    Change({**drafts.files, **changed}, drafts.pins, message),
+                    {**dict.fromkeys(drafts.clean_pins()), **changed},
                     parent=at.commit,
                     now=now,
                 )
@@ -70,20 +79,34 @@ def publish(
                 drafts.withdraw()
                 raise
             drafts.replace_others()
-            return Publication(decisions, commit, at.branch)
+            return Publication(decisions, commit, at.branch, names)
     raise HeadMoved(f"HEAD moved {_ATTEMPTS} times while this build was being committed")
 
 
+def _write(workspace: Workspace, texts: Mapping[str, bytes]) -> None:
+    for path, text in texts.items():
+        target = workspace.root / path
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_file(target, text)
+
+
 def commit_message(
-    decisions: Sequence[Decision], choices: Choices, more: Sequence[str] = ()
+    decisions: Sequence[Decision],
+    choices: Choices,
+    more: Sequence[str] = (),
+    services: Sequence[str] = (),
 ) -> str:
     """Subject, a line a feature, and trailers. The user's message replaces the subject."""
     made = [(d, d.manifest) for d in decisions if d.manifest is not None]
     lines = [f"{m.name} {m.version} ({describe(d)})" for d, m in made]
-    if len(made) == 1:
+    lines += [f"service {name}" for name in services]
+    if len(lines) == 1:
         subject, body = f"mlforge: {lines[0]}", ""
     else:
-        subject, body = f"mlforge: build {len(made)} features", "\n".join(lines) + "\n\n"
+        kinds = ((made, "feature"), (services, "service"))
+        counts = " and ".join(counted(len(found), word) for found, word in kinds if found)
+        subject, body = f"mlforge: build {counts}", "\n".join(lines) + "\n\n"
     engines = dict.fromkeys(choices.engines[m.name] for _, m in made)
     trailers = [f"Mlforge-Feature: {m.name}@{m.version}" for _, m in made]
     trailers += [f"Mlforge-Content: {m.name} {m.content_hash}" for _, m in made]

@@ -95,7 +95,7 @@ class BuildReport(Shown, Mapping[str, BuildOutcome]):
     """Every feature's outcome by name, in declared order, and the commit that holds what is new.
 
     `commit` None: nothing was committed. `branch` None: HEAD is detached. `note`: what the user
-    should know of the commit.
+    should know of the commit. `services`: the feature services that were, or would be, written.
     """
 
     outcomes: InitVar[Sequence[BuildOutcome]]
@@ -103,6 +103,7 @@ class BuildReport(Shown, Mapping[str, BuildOutcome]):
     branch: str | None = field(kw_only=True)
     is_dry: bool = field(kw_only=True)
     note: str | None = field(default=None, kw_only=True)
+    services: tuple[str, ...] = field(default=(), kw_only=True)
     _outcomes: dict[str, BuildOutcome] = field(init=False)
 
     def __post_init__(self, outcomes: Sequence[BuildOutcome]) -> None:
@@ -154,6 +155,7 @@ class BuildReport(Shown, Mapping[str, BuildOutcome]):
             "branch": self.branch,
             "dry_run": self.is_dry,
             "note": self.note,
+            "services": list(self.services),
             "features": [outcome.to_dict() for outcome in self.values()],
         }
 

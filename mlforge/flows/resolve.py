@@ -226,7 +226,7 @@ def read_manifest(
     """A version's manifest, from a commit's tree or the work tree. Raises ManifestCorrupt."""
     path = workspace.path_of(name, str(version), FILE_NAME)
     if at is None:
-        data = _read_here(workspace, _folder(workspace, name, version) / FILE_NAME)
+        data = read_here(workspace, _folder(workspace, name, version) / FILE_NAME)
     else:
         data = workspace.history.read_near(at, path)
     if data is None:
@@ -244,7 +244,7 @@ def is_here(workspace: Workspace, manifest: Manifest) -> bool:
     """Whether the work tree has this very manifest under its name and number."""
     path = _folder(workspace, manifest.name, manifest.version) / FILE_NAME
     with suppress(MlforgeError):
-        return _read_here(workspace, path) == manifest.encode()
+        return read_here(workspace, path) == manifest.encode()
     return False
 
 
@@ -304,14 +304,14 @@ def _folder(workspace: Workspace, name: str, version: Version) -> Path:
     return workspace.folder / name / str(version)
 
 
-def _read_here(workspace: Workspace, path: Path) -> bytes | None:
-    """A small regular file below the store; a link is never followed out of it."""
+def read_here(workspace: Workspace, path: Path) -> bytes | None:
+    """A small regular file below the store, if it is there; a link is never followed out of it."""
     try:
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode) or status.st_size > _LARGEST_MANIFEST:
             where = path.relative_to(workspace.root)
             raise ManifestCorrupt(
-                f"{where} is no regular file, or too large to be a manifest",
+                f"{where} is no regular file, or too large to be mlforge's",
                 hint=f"git checkout HEAD -- :/{where}",
             )
         return path.read_bytes()

@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import polars as pl
@@ -29,7 +29,8 @@ from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import is_committed, refuse_edited
 from mlforge.flows.keys import check_map, key_columns
 from mlforge.flows.read import read_objects
-from mlforge.flows.resolve import Reference, Resolved, head_version, resolve
+from mlforge.flows.resolve import Resolved, head_version, resolve
+from mlforge.flows.services import Wanted
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId
 from mlforge.manifest import Manifest
@@ -37,20 +38,6 @@ from mlforge.pit import PitRule, Rule
 from mlforge.provenance import FeatureMatch, Pin, Provenance
 from mlforge.schema import Column, Schema
 from mlforge.types.arrow import from_arrow
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A feature asked for: a reference, and which of its columns; None: all values.
-
-    `on`: by key, or by column that a key is made of, the spine's column that stands for it.
-    `prefix`: what the names of its columns begin with.
-    """
-
-    reference: Reference
-    columns: tuple[str, ...] | None = None
-    on: Mapping[str, str] = field(default_factory=dict)
-    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

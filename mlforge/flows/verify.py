@@ -28,6 +28,7 @@ from mlforge.flows.problems import Problem, ProblemKind, VerifyEvent, VerifyRepo
 from mlforge.flows.profiles import profile_path, read_profile
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import feature_names, read_manifest, versions
+from mlforge.flows.services import read_service, service_names
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ObjectId, Version, hash_file
 from mlforge.manifest import FILE_NAME, Manifest
@@ -85,6 +86,7 @@ class _Verification:
             problems += self._data(manifest)
         named = {oid for manifest in manifests for oid in objects_of(self._workspace, manifest)}
         problems += self._strays(stored - named)
+        problems += self._services()
         return VerifyReport(
             features=len(names),
             versions=len(manifests),
@@ -148,6 +150,14 @@ class _Verification:
     def _edited(self, name: str, version: Version, path: str) -> Problem:
         error = ManifestCorrupt(f"{path} is not what the commit has", hint=self._mending.file(path))
         return Problem(ProblemKind.EDITED, name, version, error)
+
+    def _services(self) -> Iterator[Problem]:
+        """Feature services here that cannot be read."""
+        for name in service_names(self._workspace):
+            try:
+                read_service(self._workspace, name, None)
+            except MlforgeError as error:
+                yield Problem(ProblemKind.SERVICE_INVALID, None, None, error)
 
     def _manifests(self, names: set[str]) -> Iterator[Manifest]:
         """Every version's manifest: from the work tree, or the commit's if that one is damaged."""

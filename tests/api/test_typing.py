@@ -31,6 +31,8 @@ def spend(df: pl.LazyFrame) -> pl.LazyFrame:
 
 defs = mlf.Definitions(name="shop", features=[spend], offline_store=mlf.LocalStore("store"))
 
+churn = mlf.FeatureService("churn", ["spend", mlf.FeatureSpec("spend", prefix="a_", on={"a": "b"})])
+
 def work(spine: pl.DataFrame) -> None:
     report = defs.build(tags=["spend"], on_error="report")
     assert_type(report, mlf.BuildReport)
@@ -50,7 +52,7 @@ def work(spine: pl.DataFrame) -> None:
     assert_type(store.verify(), mlf.VerifyReport)
     training = mlf.get_training_data(
         spine.lazy(),
-        ["spend", ("spend", "1.0.0"), mlf.FeatureSpec(name="spend", columns=["x"])],
+        ["spend", ("spend", "1.0.0"), mlf.FeatureSpec(name="spend", columns=["x"]), churn],
         store=store, timestamp="when", timezone="UTC", exact_matches=False, at="HEAD",
     )
     assert_type(training, mlf.TrainingSet)

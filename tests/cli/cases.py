@@ -95,6 +95,22 @@ def rich(shop: Shop) -> None:
     built(shop)
 
 
+def serving(shop: Shop) -> None:
+    """A feature service is declared, and not built."""
+    built(shop)
+    path = shop.root / "features.py"
+    spec = 'mlf.FeatureSpec("user_profile", prefix="home_", on={"user_id": "user_id"})'
+    path.write_text(
+        f'{path.read_text()}\nchurn = mlf.FeatureService("churn", ["user_spend@~=1.0", {spec}])\n'
+    )
+    shop.git("commit", "-q", "-am", "a service")
+
+
+def served(shop: Shop) -> None:
+    serving(shop)
+    shop.mlforge("build")
+
+
 def pinned(shop: Shop) -> None:
     """Rolled back from 1.0.1 to 1.0.0."""
     refreshed(shop)
@@ -439,6 +455,9 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "list-markdown": (pinned, ("list", "--format", "markdown")),
     "list-no-such-tag": (built, ("list", "-t", "nothing")),
     "list-tags-json": (built, ("list", "tags", "--json")),
+    "list-services": (served, ("list", "services")),
+    "list-services-none": (built, ("list", "services")),
+    "list-services-json": (served, ("list", "services", "--json")),
     "list-entities": (rich, ("list", "entities")),
     "list-entities-json": (rich, ("list", "entities", "--json")),
     "list-sources": (built, ("list", "sources")),
@@ -559,6 +578,13 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "rollback-detached-json": (detached, ("rollback", "user_spend", "-y", "--json")),
     "rollback-renamed-json": (renamed, ("rollback", "user_profile", "1.0.1", "--json")),
     "retire-detached-json": (detached, ("retire", "user_profile", "-y", "--json")),
+    "plan-service": (serving, ("plan",)),
+    "build-service": (serving, ("build",)),
+    "build-service-json": (serving, ("build", "--json")),
+    "build-service-dry-run": (serving, ("build", "--dry-run")),
+    "build-service-no-commit": (serving, ("build", "--no-commit")),
+    "train-service": (served, (*TRAIN, "churn")),
+    "train-service-json": (served, (*TRAIN, "churn", "--json")),
     "train-renamed": (renamed, (*TRAIN, "user_profile")),
     "train-draft-json": (drafted, (*TRAIN, "user_spend", "--json")),
     "init": (fresh, ("init", "new")),

@@ -37,6 +37,7 @@ def test_hashes_never_change() -> None:
     golden = json.loads(GOLDEN.read_text())
     assert config(**DEFAULT) == golden["config"]
     assert config(**ROLLED) == golden["config of metrics"]
+    assert config(**DEFAULT, created="loaded") == golden["config of created"]
 
 
 OTHER_CONFIG: list[dict[str, object]] = [

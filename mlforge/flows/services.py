@@ -1,0 +1,173 @@
+"""Services: named lists of features in the store's tree, so that reading them runs no user code."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mlforge.canonical import Plain, decode, encode_lines
+from mlforge.errors import Corrupt, FormatUnknown, MlforgeError, ServiceCorrupt
+from mlforge.flows.resolve import Reference, read_here
+from mlforge.flows.workspace import Workspace
+from mlforge.ids import CommitId, parse_name
+
+FORMAT = 1
+# No feature can be called this: names have no hyphens.
+FOLDER = "feature-services"
+_SUFFIX = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A feature asked for: a reference, and which of its columns; None: all values.
+
+    `on`: by key, or by column that a key is made of, the spine's column that stands for it.
+    `prefix`: what the names of its columns begin with.
+    """
+
+    reference: Reference
+    columns: tuple[str, ...] | None = None
+    on: Mapping[str, str] = field(default_factory=dict)
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A named list of features that are asked for together."""
+
+    name: str
+    wanted: tuple[Wanted, ...]
+
+    def encode(self) -> bytes:
+        """Canonical JSON. Fields: docs/formats.md#feature-services."""
+        return encode_lines(
+            {
+                "format": FORMAT,
+                "name": self.name,
+                "features": [_plain(wanted) for wanted in self.wanted],
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Service:
+        """Parse, and refuse whatever is not exactly what `encode` writes.
+
+        Raises ServiceCorrupt, FormatUnknown.
+        """
+        try:
+            service = cls._decode(data)
+        except FormatUnknown:
+            raise
+        except MlforgeError as error:
+            raise _corrupt(where, error.cause or error.message) from error
+        if service.encode() != data:
+            raise _corrupt(where, "it is not the text that mlforge writes")
+        return service
+
+    @classmethod
+    def _decode(cls, data: bytes) -> Service:
+        header = decode(data, _Header)
+        if header.format != FORMAT:
+            raise FormatUnknown(
+                f"this service has format {header.format}; this mlforge reads format {FORMAT}",
+                hint="pip install --upgrade mlforge",
+            )
+        form = decode(data, _Form)
+        if not form.features:
+            raise Corrupt("it names no feature")
+        return cls(parse_name(form.name), tuple(map(_wanted, form.features)))
+
+
+def read_service(workspace: Workspace, name: str, at: CommitId | None) -> Service | None:
+    """A service of the work tree or of a commit's tree; None if there is none of this name.
+
+    Raises ServiceCorrupt, FormatUnknown.
+    """
+    path = workspace.path_of(*_place(name))
+    if at is None:
+        data = read_here(workspace, workspace.folder.joinpath(*_place(name)))
+    else:
+        data = workspace.history.read(at, path)
+    if data is None:
+        return None
+    service = Service.decode(data, path)
+    if service.name != name:
+        raise _corrupt(path, f"it is of {service.name}")
+    return service
+
+
+def service_names(workspace: Workspace) -> tuple[str, ...]:
+    """Every service here, in name order."""
+    try:
+        found = os.listdir(workspace.folder / FOLDER)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)))
+
+
+def changed_services(
+    workspace: Workspace, services: Sequence[Service], commit: CommitId | None
+) -> dict[str, bytes]:
+    """By path the text of each service that a commit's tree has otherwise, or not at all."""
+    texts = {workspace.path_of(*_place(s.name)): s.encode() for s in services}
+    read = workspace.history.read
+    return {p: text for p, text in texts.items() if commit is None or read(commit, p) != text}
+
+
+def name_in(path: str) -> str:
+    """The service whose file a path is."""
+    return path.rpartition("/")[2].removesuffix(_SUFFIX)
+
+
+def _place(name: str) -> tuple[str, str]:
+    return FOLDER, f"{name}{_SUFFIX}"
+
+
+def _plain(wanted: Wanted) -> dict[str, Plain]:
+    return {
+        "name": wanted.reference.name,
+        "selector": wanted.reference.selector,
+        "columns": None if wanted.columns is None else list(wanted.columns),
+        "on": dict(wanted.on),
+        "prefix": wanted.prefix,
+    }
+
+
+def _wanted(form: _Feature) -> Wanted:
+    text = form.name if form.selector is None else f"{form.name}@{form.selector}"
+    prefix = parse_name(form.prefix) if form.prefix else ""
+    columns = None if form.columns is None else tuple(form.columns)
+    return Wanted(Reference.parse(text), columns, form.on, prefix)
+
+
+def _corrupt(where: str, cause: str) -> ServiceCorrupt:
+    return ServiceCorrupt(
+        f"the feature service {where} cannot be read",
+        cause=cause,
+        hint=f"git checkout HEAD -- {shlex.quote(f':/{where}')}",
+    )
+
+
+# What JSON must look like before it is read any further.
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    format: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Feature:
+    name: str
+    selector: str | None
+    columns: list[str] | None
+    on: dict[str, str]
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    name: str
+    features: list[_Feature]
