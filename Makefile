@@ -44,6 +44,9 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/manifest.py
 	$(BIN)/python benchmarks/recipes.py
 	$(BIN)/python benchmarks/surrogate.py
+	$(BIN)/python benchmarks/rolling.py
+	$(BIN)/python benchmarks/pit.py
+	$(BIN)/python benchmarks/out_of_core.py
 
 # The site, in site/. A warning (a link, an anchor, a picture that is not there) is an error.
 docs: $(VENV)/.docs
