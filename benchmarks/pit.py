@@ -3,7 +3,7 @@
     python benchmarks/pit.py [RUNS] [ROWS] [SPINE]
 
 Three features of ROWS rows and six columns each are built once; a spine of SPINE rows is joined to
-them. Each run is a process of its own, in turn; a row is a median. By hand is the best that we know:
+them. Each run is a process of its own, in turn; a row is a median. By hand is the best we know:
 `join_asof` on one integer of key and time, of the very objects, which are sorted so. "Reading"
 only reads the columns. mlforge hashes every byte that it reads, and what it returns.
 """
