@@ -17,6 +17,7 @@ _SPELLING = re.compile(r"([1-9][0-9]{0,12})(s|m|h|d|w)\Z")
 _CALENDAR = re.compile(r"([1-9][0-9]{0,12})(mo|y)\Z")
 _MONTHS = {"mo": 1, "y": 12}
 _SHORTEST_MONTH = 28 * DAY
+_TOO_FINE = re.compile(r"[.,][0-9]{7}")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What an instant, an int64, can be apart from the epoch.
@@ -126,6 +127,11 @@ def parse_as_of(value: str | date | None, now: datetime) -> int | None:
     """A moment that is over, as an instant; a date is its beginning. Raises InvalidUsage."""
     if value is None:
         return None
+    if not isinstance(value, str | date) or _TOO_FINE.search(str(value)):
+        raise InvalidUsage(
+            f"as_of {value!r} is not a date, or a time of whole microseconds",
+            hint="write 2024-03-01 or 2024-03-01T06:00:00Z",
+        )
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError as error:

@@ -86,7 +86,10 @@ class Definitions:
                 f"the definitions name the store {own}, and the project's is {configured}",
                 hint="name it in mlforge.toml: [profiles.default.offline_store] path = ...",
             )
-        check_engine(config.engine)
+        try:
+            check_engine(config.engine)
+        except InvalidUsage as error:
+            raise InvalidConfig(f"project.engine: {error.message}", hint=error.hint) from error
         self.default_engine = self._own_engine or config.engine
         self._root = config.root
         self._requires_clean = config.requires_clean

@@ -34,9 +34,18 @@ class Codes:
         """The codes of some of the rows."""
         codes = np.zeros(0, dtype=np.int64)
         for place, (numbers, least, size) in enumerate(self.columns):
-            own = (numbers[rows] - numbers.dtype.type(least)).astype(np.int64, copy=False)
+            own = _above(numbers[rows], least)
             codes = codes * size + own if place else own
         return codes
+
+
+def _above(numbers: Numbers, least: int) -> Integers:
+    """How far numbers are above the least of them: less than 2**62."""
+    if numbers.dtype.itemsize < 8:
+        # In their own type the differences would wrap.
+        numbers = numbers.astype(np.int64)
+    above: Integers = (numbers - numbers.dtype.type(least)).astype(np.int64, copy=False)
+    return above
 
 
 def entity_codes(keys: Sequence[pl.Series]) -> Codes:

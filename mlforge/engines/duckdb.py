@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from mlforge.engines.base import Computed, Failure, SourceFiles
 from mlforge.engines.finish import finished
 from mlforge.engines.function import batches_of, output_of, schema_of
 from mlforge.engines.intake import Intake, schema_for
-from mlforge.engines.metrics import BLOCK_EVENTS
+from mlforge.engines.metrics import block_events
 from mlforge.engines.validation import Validation
 from mlforge.errors import StorageFailed, UnsupportedType
 from mlforge.schema import Schema
@@ -25,19 +26,25 @@ if TYPE_CHECKING:
     from mlforge.types.polars import PolarsType
 
 _EXAMPLES = 3
-_ROW = "row number"
+_OTHER_ENGINE = 'build this feature with engine="polars"'
+# Of its own limit; the disk is told of in other words.
+_OUT_OF_MEMORY = ("could not allocate", "failed to allocate", "failed to pin")
+# No column is called so.
+_ROW = "\0row"
+# A thread holds a block of each column while it sorts.
+_MEGABYTES_A_COLUMN = 1
 
 
 class DuckDBEngine:
     """Rows go through the function in batches, are sorted on the disk, and come back by keys.
 
-    Memory is bounded by the batches, DuckDB's limit and the events of the largest key, as long as
-    the function is one that Polars can stream. `memory`: DuckDB's limit, before it writes to the
-    disk; a process needs some more beside it.
+    Memory is bounded by DuckDB's limit, a few batches and blocks of rows on each core, and the
+    events of the largest key, as long as the function is one that Polars can stream. `megabytes`:
+    DuckDB's limit, before it writes to the disk; it gets more for many columns.
     """
 
-    def __init__(self, memory: str = "1GB") -> None:
-        self._memory = memory
+    def __init__(self, megabytes: int = 1000) -> None:
+        self._megabytes = megabytes
 
     @property
     def name(self) -> str:
@@ -51,7 +58,7 @@ class DuckDBEngine:
         """Every validator that the function's output fails; empty when all hold."""
         output = output_of(feature, files)
         validation = Validation(feature, schema_of(feature, files, output))
-        with _connected(scratch, self._memory) as connection:
+        with _connected(scratch, self._megabytes, len(validation.columns)) as connection:
             uniques = _Uniques(connection, feature, validation)
             for batch in batches_of(feature, files, output, validation.columns):
                 validation.take(batch, is_all=False)
@@ -65,7 +72,7 @@ class DuckDBEngine:
     ) -> Iterator[Computed]:
         """The rows. Raises ValidationFailed before anything else is computed."""
         intake = Intake(feature, files, as_of)
-        with _connected(scratch, self._memory) as connection:
+        with _connected(scratch, self._megabytes, len(intake.columns)) as connection:
             uniques = _Uniques(connection, feature, intake.validation)
             events = _Table(connection, "events")
             for batch in intake.batches():
@@ -74,7 +81,8 @@ class DuckDBEngine:
             uniques.settle()
             intake.validation.check()
             # Who holds a result holds DuckDB's files.
-            with closing(finished(feature, intake, events.ordered(feature.order))) as rows:
+            frames = events.ordered(feature.order, block_events(feature))
+            with closing(finished(feature, intake, frames)) as rows:
                 yield Computed(intake.schema, rows, intake.excluded, intake.horizon)
 
 
@@ -96,11 +104,7 @@ class _Uniques:
         names = dict.fromkeys(
             [*(key for key in self._keys if key in batch.columns), *(c for _, c in self._asked)]
         )
-        # Adding 0.0 makes -0.0 0.0, which equals it.
-        values = batch.select(
-            pl.col(n) + 0.0 if batch.schema[n].is_float() else pl.col(n) for n in names
-        )
-        self._table.append(values.with_row_index(_ROW, self._rows))
+        self._table.append(batch.select(list(names)).with_row_index(_ROW, self._rows))
         self._rows += len(batch)
 
     def settle(self) -> None:
@@ -132,11 +136,11 @@ class _Table:
             finally:
                 self._connection.unregister("batch")
 
-    def ordered(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """All rows by these columns, of which none is null."""
+    def ordered(self, columns: Sequence[str], rows: int) -> Iterator[pl.DataFrame]:
+        """All rows by these columns, of which none is null; so many at a time."""
         if self._schema is not None:
             order = ", ".join(map(self._number, columns))
-            yield from self._frames(f"FROM {self._name} ORDER BY {order}")
+            yield from self._frames(f"FROM {self._name} ORDER BY {order}", rows)
 
     def repeated(self, column: str) -> tuple[int, pl.DataFrame]:
         """How many rows have a value that others have, too, and the first of them."""
@@ -149,20 +153,20 @@ class _Table:
         with _told():
             found = self._connection.execute(f"SELECT sum(times) FROM ({groups})").fetchall()
         query = f"FROM {self._name} SEMI JOIN ({groups}) USING ({name}) ORDER BY {row}"
-        frames = self._frames(f"{query} LIMIT {_EXAMPLES}")
+        frames = self._frames(f"{query} LIMIT {_EXAMPLES}", _EXAMPLES)
         return int(found[0][0] or 0), pl.concat([self._schema.to_frame(), *frames])
 
     def _number(self, column: str) -> str:
         assert self._schema is not None
         return f"c{self._schema.names().index(column)}"
 
-    def _frames(self, query: str) -> Iterator[pl.DataFrame]:
+    def _frames(self, query: str, rows: int) -> Iterator[pl.DataFrame]:
         assert self._schema is not None
         with _told():
             relation = self._connection.sql(query)
             # Its name since 2.0; before, it had the other one.
             read = getattr(relation, "to_arrow_reader", None) or relation.fetch_arrow_reader
-            reader: pa.RecordBatchReader = read(BLOCK_EVENTS)
+            reader: pa.RecordBatchReader = read(rows)
         while True:
             with _told():
                 batch = next(reader, None)
@@ -203,7 +207,9 @@ def _storable(dtype: PolarsType) -> PolarsType:
 
 
 @contextmanager
-def _connected(scratch: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def _connected(scratch: Path, megabytes: int, columns: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    threads = os.cpu_count() or 1
+    room = megabytes + columns * threads * _MEGABYTES_A_COLUMN
     # DuckDB makes the folder itself when it needs one, but not those above it.
     with suppress(OSError):
         scratch.parent.mkdir(parents=True, exist_ok=True)
@@ -211,7 +217,8 @@ def _connected(scratch: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection
         connection = duckdb.connect(
             ":memory:",
             config={
-                "memory_limit": memory,
+                "memory_limit": f"{room}MB",
+                "threads": threads,
                 "temp_directory": str(scratch),
                 "preserve_insertion_order": False,
             },
@@ -224,18 +231,26 @@ def _connected(scratch: Path, memory: str) -> Iterator[duckdb.DuckDBPyConnection
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """DuckDB's refusals as mlforge's."""
+    """DuckDB's refusals as mlforge's; what is left is a fault of ours."""
     try:
         yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+    except (duckdb.ConversionException, duckdb.NotSupportedError) as error:
+        raise UnsupportedType(
+            "DuckDB cannot hold these columns", cause=_line(error), hint=_OTHER_ENGINE
+        ) from error
+    except (duckdb.OutOfMemoryException, duckdb.IOException, OSError, pa.ArrowException) as error:
+        is_memory = any(word in str(error) for word in _OUT_OF_MEMORY)
         raise StorageFailed(
             "DuckDB cannot write what does not fit the memory",
-            cause=str(error).strip().splitlines()[0],
-            hint="free space on the disk of the store: df -h .",
+            cause=_line(error),
+            hint=_OTHER_ENGINE if is_memory else "free space on the disk of the store: df -h .",
         ) from error
-    except duckdb.Error as error:
-        raise UnsupportedType(
-            "DuckDB cannot hold these columns",
-            cause=str(error).strip().splitlines()[0],
-            hint='build this feature with engine="polars"',
-        ) from error
+    except RuntimeError as error:
+        # What DuckDB makes of Ctrl-C.
+        if "Query interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        raise
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -24,8 +24,9 @@ from mlforge.errors import (
 
 # What only a DataFrame, or only a LazyFrame, cannot do shows as one of these.
 _WRONG_FRAME = (AttributeError, TypeError)
-# Enough that what is done once a batch costs nothing, and little beside what an engine sorts in.
-BATCH_ROWS = 1 << 18
+# Enough that what is done once a batch costs nothing, and little beside what an engine sorts in:
+# so many rows at most, and so many values of all columns.
+_BATCH_ROWS, _BATCH_VALUES = 1 << 18, 1 << 22
 _MOST_LISTED = 20
 
 
@@ -76,10 +77,10 @@ def batches_of(
     feature: Feature, files: SourceFiles, output: pl.LazyFrame, columns: Iterable[str]
 ) -> Iterator[pl.DataFrame]:
     """These columns of the output, computed and handed out in the order of its rows."""
+    names = list(columns)
+    rows = min(_BATCH_ROWS, max(1 << 10, _BATCH_VALUES // max(1, len(names))))
     with failures(feature, files):
-        batches = output.select(list(columns)).collect_batches(
-            chunk_size=BATCH_ROWS, maintain_order=True
-        )
+        batches = output.select(names).collect_batches(chunk_size=rows, maintain_order=True)
     while True:
         with failures(feature, files):
             batch = next(batches, None)

@@ -49,21 +49,21 @@ class Intake:
         with told(feature, self._output):
             dtypes = schema_of(feature, files, self._output)
             self.schema = row_schema(feature, dtypes)
-        self._columns = needed_columns(feature, self.schema)
+        self.columns = needed_columns(feature, self.schema)
         self.validation = Validation(feature, dtypes)
         self.excluded = 0
         self._times: tuple[int, int] | None = None
 
     def whole(self) -> pl.DataFrame:
         """All rows that are ready. Raises ValidationFailed."""
-        frame = collected(self._feature, self._files, self._output, self._columns)
+        frame = collected(self._feature, self._files, self._output, self.columns)
         self.validation.take(frame, is_all=True)
         self.validation.check()
         return self.ready(frame)
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """All rows in their order, asked of every validator that a batch can answer."""
-        for batch in batches_of(self._feature, self._files, self._output, self._columns):
+        for batch in batches_of(self._feature, self._files, self._output, self.columns):
             self.validation.take(batch, is_all=False)
             yield batch
 
@@ -129,7 +129,7 @@ class Intake:
 
 def _kept(feature: Feature, schema: Schema, dtypes: pl.Schema) -> list[pl.Expr]:
     if not feature.metrics:
-        return [pl.col(name) for name in schema.names]
+        return [pl.col(name) for name in dict.fromkeys([*schema.names, *feature.tiebreak])]
     asked = dict[str, set[Aggregation]]()
     for metric in feature.metrics:
         asked.setdefault(metric.column, set()).add(metric.aggregation)

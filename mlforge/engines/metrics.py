@@ -27,8 +27,10 @@ from mlforge.engines.windows import ChangePoints, change_points
 from mlforge.errors import SumOverflow
 from mlforge.schema import Schema
 
-# Events of which all temporaries fit the cache of a core.
-BLOCK_EVENTS = 1 << 16
+# Events of which all temporaries of a column fit the cache of a core.
+_BLOCK_EVENTS = 1 << 16
+# Values of all columns together, made and given, so that wide features stay small in memory.
+_BLOCK_VALUES = 1 << 21
 
 Part = TypeVar("Part")
 
@@ -50,6 +52,11 @@ def block_of(
     for metric in feature.metrics:
         wanted.setdefault(metric.column, set()).add(metric.aggregation)
     return Block(events, {c.name: input_of(c, wanted[c.name]) for c in columns}, keys)
+
+
+def block_events(feature: Feature) -> int:
+    """About how many events are made into rows at a time."""
+    return min(_BLOCK_EVENTS, max(1 << 10, _BLOCK_VALUES // max(1, len(feature.metrics))))
 
 
 def sorted_block(feature: Feature, frame: pl.DataFrame, calendar: Calendar) -> Block:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from mlforge.engines.calendar import Calendar
 from mlforge.engines.columns import entity_codes
 from mlforge.engines.exact import Integers
 from mlforge.engines.intake import Intake, failures_of, schema_for
-from mlforge.engines.metrics import BLOCK_EVENTS, Block, block_of, metric_batches
+from mlforge.engines.metrics import Block, block_events, block_of, metric_batches
 from mlforge.engines.order import Order
 from mlforge.engines.rows import UniqueRows
 from mlforge.schema import Schema
@@ -43,22 +43,22 @@ class PolarsEngine:
     ) -> Iterator[Computed]:
         """The rows. Raises ValidationFailed before anything else is computed."""
         intake = Intake(feature, files, as_of)
-        frame = intake.whole()
-        rows = _rolled(feature, intake, frame) if feature.metrics else _own(feature, intake, frame)
-        yield Computed(intake.schema, rows, intake.excluded, intake.horizon)
+        make = _rolled if feature.metrics else _own
+        with closing(make(feature, intake, intake.whole())) as rows:
+            yield Computed(intake.schema, rows, intake.excluded, intake.horizon)
 
 
-def _own(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+def _own(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Generator[pa.RecordBatch]:
     rows = UniqueRows(feature, intake.schema)
     batches = rows.take(frame)
     rows.check()
-    return iter(batches)
+    yield from batches
 
 
-def _rolled(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Iterator[pa.RecordBatch]:
+def _rolled(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Generator[pa.RecordBatch]:
     horizon = intake.horizon_bucket
     if horizon is None or not len(frame):
-        return iter(())
+        return
     order = _ordered(feature, intake.calendar, frame)
     keys = [_Column(frame[key]) for key in feature.keys]
     measured = [_Column(frame[name]) for name in {m.column: None for m in feature.metrics}]
@@ -70,8 +70,8 @@ def _rolled(feature: Feature, intake: Intake, frame: pl.DataFrame) -> Iterator[p
         columns = [column.gather(positions) for column in measured]
         return block_of(feature, events, pl.DataFrame([k.gather(owners) for k in keys]), columns)
 
-    cuts = order.cuts(BLOCK_EVENTS)
-    return metric_batches(feature, intake.schema, cuts, block, intake.calendar, horizon)
+    cuts = order.cuts(block_events(feature))
+    yield from metric_batches(feature, intake.schema, cuts, block, intake.calendar, horizon)
 
 
 def _ordered(feature: Feature, calendar: Calendar, frame: pl.DataFrame) -> Order:

@@ -38,7 +38,7 @@ def needed_columns(feature: Feature, schema: Schema) -> list[str]:
     """The columns of the function's output that anything is done with."""
     validated = [column for column, _ in feature.validators]
     if not feature.metrics:
-        return list(dict.fromkeys([*schema.names, *validated]))
+        return list(dict.fromkeys([*schema.names, *feature.tiebreak, *validated]))
     measured = [metric.column for metric in feature.metrics]
     return list(dict.fromkeys([*feature.order, *measured, *validated]))
 

@@ -101,7 +101,9 @@ class _Rows:
     def _keep(self, table: pa.Table) -> None:
         self._bytes += table.nbytes
         if self._kept is not None:
-            self._kept = [*self._kept, table] if self._bytes <= _KEPT_BYTES else None
+            self._kept.append(table)
+            if self._bytes > _KEPT_BYTES:
+                self._kept = None
 
     def profile(self, path: Path) -> Profile:
         """The statistics of the rows, which `path` holds."""

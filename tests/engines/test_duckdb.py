@@ -46,7 +46,7 @@ def test_what_does_not_fit_is_sorted_on_the_disk_to_the_same_bits(
     tmp_path: Path, many: SourceFiles
 ) -> None:
     scratch = tmp_path / "not there" / "spill"
-    with DuckDBEngine(memory="60MB").run(rolled(), many, scratch) as computed:
+    with DuckDBEngine(megabytes=60).run(rolled(), many, scratch) as computed:
         batches = [next(computed.batches)]
         spilt = sum(file.stat().st_size for file in scratch.iterdir())
         batches += computed.batches
@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_sorted_on_the_disk_to_the_same_bits(
 
 def test_who_stops_taking_rows_leaves_nothing(tmp_path: Path, many: SourceFiles) -> None:
     scratch = tmp_path / "spill"
-    with DuckDBEngine(memory="60MB").run(rolled(), many, scratch) as computed:
+    with DuckDBEngine(megabytes=60).run(rolled(), many, scratch) as computed:
         assert next(computed.batches).num_rows
     assert not list(scratch.glob("*"))
 
@@ -75,7 +75,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
 files = SourceFiles((Path(sys.argv[1]),), "parquet", {})
 try:
-    with DuckDBEngine(memory="60MB").run(rolled(), files, Path(sys.argv[2])) as computed:
+    with DuckDBEngine(megabytes=60).run(rolled(), files, Path(sys.argv[2])) as computed:
         raise SystemExit(f"{len(list(computed.batches))} batches fitted")
 except StorageFailed as error:
     print(error.message)
@@ -111,7 +111,7 @@ def test_a_function_that_needs_a_frame_gets_one(tmp_path: Path) -> None:
 
 def test_what_repeats_is_counted_over_all_batches(many: SourceFiles) -> None:
     built = declared(validators={"k": [unique()]})
-    found, expected = (validate(e, built, many) for e in (DuckDBEngine("60MB"), PolarsEngine()))
+    found, expected = (validate(e, built, many) for e in (DuckDBEngine(60), PolarsEngine()))
     assert found == expected
     assert found[0].count > ROWS - 20_000
     assert len(found[0].examples) == 3
@@ -121,3 +121,46 @@ def test_fields_of_a_struct_may_differ_in_case_alone(tmp_path: Path) -> None:
     frame = pl.DataFrame({"k": [1], "x": [{"a": 1, "A": 2}]})
     rows = run(DuckDBEngine(), declared(timestamp=None), parquet(tmp_path, frame)).rows
     assert rows.to_pylist() == frame.to_dicts()
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from mlforge.engines.base import SourceFiles
+from mlforge.engines.duckdb import DuckDBEngine
+from tests.engines.test_duckdb import rolled
+files = SourceFiles((Path(sys.argv[1]),), "parquet", {})
+with DuckDBEngine(megabytes=60).run(rolled(), files, Path(sys.argv[2])) as computed:
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        list(computed.batches)
+        time.sleep(1)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_ctrl_c_while_duckdb_sorts_is_ctrl_c(tmp_path: Path, many: SourceFiles) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(many.paths[0]), str(tmp_path / "spill")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
+    assert not list(tmp_path.glob("spill/*"))
+
+
+def test_wide_rows_fit(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    columns = {f"c{n}": rng.normal(size=4_000).astype(np.float32) for n in range(1_500)}
+    frame = pl.DataFrame({"k": np.arange(4_000)[::-1], **columns})
+    built = run(DuckDBEngine(megabytes=100), declared(timestamp=None), parquet(tmp_path, frame))
+    assert built.frame.equals(frame.reverse())
+
+
+def test_a_column_may_be_called_as_anything_that_is_counted(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"k": [1, 2], "row number": [0.0, -0.0], "t": [1, 1], "x": [1, 1]})
+    frame = frame.with_columns(pl.col("t").cast(pl.Datetime("us")))
+    options = {"interval": "1d", "metrics": [Rolling(["7d"], {"x": ["sum"]})]}
+    built = declared(validators={"row number": [unique()]}, **options)
+    files = parquet(tmp_path, frame)
+    found, expected = (validate(e, built, files) for e in (DuckDBEngine(), PolarsEngine()))
+    assert found == expected
+    assert found[0].count == 2

@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from mlforge.definitions.entity import Entity
 from mlforge.definitions.rolling import Rolling
 from mlforge.engines.base import SourceFiles
 from mlforge.errors import (
@@ -255,6 +256,44 @@ def test_several_keys_of_any_type_group_together(tmp_path: Path) -> None:
     rows = run(tmp_path, frame, declared(keys=["a", "b", "c", "d"], **rolling(["sum"]))).rows
     assert rows["b"].to_pylist() == [0, 2**64 - 1]
     assert metric(rows, "sum") == [2, 4]
+
+
+NARROW = [pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16]
+
+
+@pytest.mark.parametrize("other", [*NARROW, None], ids=str)
+@pytest.mark.parametrize("dtype", NARROW, ids=str)
+def test_keys_of_few_bits_are_told_apart_over_their_whole_range(
+    tmp_path: Path, dtype: type[pl.DataType], other: type[pl.DataType] | None
+) -> None:
+    rng, rows = np.random.default_rng(1), 3_000
+    names = ["a"] if other is None else ["a", "b"]
+    keys = {
+        name: pl.Series(spread(rng, key, rows), dtype=key)
+        for name, key in zip(names, (dtype, other), strict=False)
+        if key is not None
+    }
+    frame = pl.DataFrame({**keys, "t": [day(0)] * rows, "x": rng.integers(0, 9, rows)})
+    found = run(tmp_path, frame, declared(keys=names, **rolling(["sum"]))).frame
+    expected = frame.group_by(names).agg(pl.col("x").sum()).sort(names)
+    assert found.select(names).equals(expected.select(names))
+    assert found["f__x__sum__1d__2d"].to_list() == expected["x"].to_list()
+
+
+def spread(rng: np.random.Generator, dtype: type[pl.DataType], rows: int) -> list[int]:
+    """Both ends of a type, and what lies between."""
+    least, most = (pl.select(end).item() for end in (dtype.min(), dtype.max()))  # type: ignore[attr-defined]
+    return [least, most, *rng.integers(least, most, rows - 2, dtype=np.int64).tolist()]
+
+
+def test_a_column_that_a_key_is_made_of_can_break_ties(tmp_path: Path) -> None:
+    entity = Entity(name="e", join_key="eid", from_columns=["a"])
+    frame = pl.DataFrame({"a": ["x", "x", "y"], "n": [1, 2, 3], "v": [7, 8, 9]})
+    built = declared(keys=None, entities=[entity], timestamp=None, tiebreak=["n"])
+    assert sorted(run(tmp_path, frame, built).rows["v"].to_pylist()) == [8, 9]
+    equal = declared(keys=None, entities=[entity], timestamp=None, tiebreak=["a"])
+    with pytest.raises(DuplicateKeys):
+        run(tmp_path, frame, equal)
 
 
 def random_events(rows: int) -> pl.DataFrame:

@@ -98,7 +98,7 @@ def test_an_engine_that_is_not_installed_says_what_to_type(shop: Shop) -> None:
 FULL = """
 import resource, signal, sys
 from mlforge.engines import duckdb
-duckdb.DuckDBEngine.__init__.__defaults__ = ("1MB",)
+duckdb.DuckDBEngine.__init__.__defaults__ = (1,)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
 sys.argv[0] = "mlforge"

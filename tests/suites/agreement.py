@@ -41,7 +41,7 @@ def made(engine: Engine, feature: Feature, root: Path) -> list[object]:
 def main(file: str, root: str) -> None:
     # As many as Polars takes from its variable: blocks are computed by threads of ours, too.
     os.cpu_count = lambda: int(os.environ.get("POLARS_MAX_THREADS", "2"))
-    engines: list[Engine] = [PolarsEngine(), DuckDBEngine(memory="256MB")]
+    engines: list[Engine] = [PolarsEngine(), DuckDBEngine(megabytes=256)]
     found = {
         feature.name: {engine.name: made(engine, feature, Path(root)) for engine in engines}
         for feature in features_of(Path(file))
