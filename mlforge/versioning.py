@@ -173,7 +173,7 @@ def _said(value: Duration | tuple[str, ...] | str | None) -> str:
 
 
 def _data_change(head: Manifest, new: Declared) -> Change:
-    moved = (*_moved_sources(head, new), *_earlier_horizon(head, new))
+    moved = _moved_sources(head, new)
     if head.config_hash != new.config_hash:
         return Change(Bump.MINOR, "config_changed", moved)
     if head.code_hash != new.code_hash:
@@ -186,13 +186,6 @@ def _horizon_changes(head: Manifest, new: Declared) -> list[Change]:
     if head.horizon is None or new.horizon is None or new.horizon <= head.horizon:
         return []
     return [Change(Bump.PATCH, "data_refresh", (f"known until {iso(new.horizon)}",))]
-
-
-def _earlier_horizon(head: Manifest, new: Declared) -> tuple[str, ...]:
-    """Rows that are known for less long, as after a build up to an earlier moment."""
-    if head.horizon is None or new.horizon is None or new.horizon >= head.horizon:
-        return ()
-    return (f"known until {iso(new.horizon)} only",)
 
 
 def _moved_sources(head: Manifest, new: Declared) -> tuple[str, ...]:
