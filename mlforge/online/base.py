@@ -8,6 +8,7 @@ served, and which loads there are. So all features of a commit begin to be serve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -18,13 +19,22 @@ import pyarrow as pa
 # fields in one block of memory; of buckets filled by chance, none has as many.
 BUCKET_ENTITIES = 64
 
+_LOAD_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}:v:[0-9a-f]{1,64}\Z")
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The rows of one version: `id` is `FEATURE:v:HEX`; entities lie in numbered buckets."""
+    """The rows of one version: `id` is `FEATURE:v:HEX`; entities lie in numbered buckets.
+
+    Raises ValueError if it is not so: ids become parts of keys and statements.
+    """
 
     id: str
     buckets: int
+
+    def __post_init__(self) -> None:
+        if not _LOAD_ID.match(self.id) or not 0 < self.buckets < 1 << 32:
+            raise ValueError(f"no load: {self.id!r} of {self.buckets} buckets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,8 @@ class AsyncOnlineReader(Protocol):
     async def read(self, fields: Sequence[str]) -> list[bytes | None]: ...
 
     async def fetch(self, asked: Sequence[Ask]) -> list[list[bytes | None]]: ...
+
+    async def close(self) -> None: ...
 
 
 class OnlineStore(OnlineReader, Protocol):

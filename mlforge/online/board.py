@@ -104,7 +104,7 @@ class Served:
             version=Version.parse(form.version),
             commit=CommitId.parse(form.commit),
             content_hash=ContentHash.parse(form.content_hash),
-            load=Load(form.load, form.buckets),
+            load=_load(form, where),
             layout=Layout(tuple(form.keys), form.timestamp, form.created, columns),
             since=form.since,
             entities=form.entities,
@@ -152,7 +152,7 @@ class LoadRecord:
         """Raises OnlineStoreCorrupt, FormatUnknown."""
         form = _decoded(data, _LoadForm, where)
         return cls(
-            Load(form.load, form.buckets),
+            _load(form, where),
             form.content,
             form.state,
             form.since,
@@ -207,6 +207,15 @@ class _LoadForm:
 
 
 Form = TypeVar("Form", _ServedForm, _LoadForm)
+
+
+def _load(form: _ServedForm | _LoadForm, where: str) -> Load:
+    try:
+        return Load(form.load, form.buckets)
+    except ValueError as error:
+        raise OnlineStoreCorrupt(
+            f"the board of {where} cannot be read", cause=str(error), hint="mlforge online push"
+        ) from error
 
 
 def _decoded(data: bytes, form: type[Form], where: str) -> Form:

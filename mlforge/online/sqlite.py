@@ -26,7 +26,7 @@ from mlforge.online.base import Ask, Load, Rows
 FORMAT = 1
 # SQLite's own field for whose file it is: "mlfo".
 _APPLICATION = 0x6D6C666F
-_LOAD_ID = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}:v:[0-9a-f]{1,64}\Z")
+_CAPITAL = re.compile(r"[A-Z]")
 # Rows that are put into order before they are written: a tree that grows at its end is written
 # once, one that grows everywhere again and again.
 _RUN_BYTES = 128 << 20
@@ -329,10 +329,8 @@ def _is_no_table(error: sqlite3.DatabaseError) -> bool:
 
 @lru_cache(maxsize=1024)
 def _table(load: str) -> str:
-    """A load's table, quoted. Ids are checked: nothing else may become part of a statement."""
-    if not _LOAD_ID.match(load):
-        raise ValueError(f"no id of a load: {load!r}")
-    return f'"{load}"'
+    """A load's table, quoted: ids have no quotes, and SQLite's names no case."""
+    return '"' + _CAPITAL.sub(lambda letter: "^" + letter[0].lower(), load) + '"'
 
 
 @lru_cache(maxsize=1024)
