@@ -45,6 +45,12 @@ class Layout:
     created: str | None
     columns: tuple[Column, ...]
 
+    @property
+    def values(self) -> tuple[Column, ...]:
+        """The columns that are neither key nor event time."""
+        taken = {*self.keys, self.timestamp}
+        return tuple(column for column in self.columns if column.name not in taken)
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
