@@ -51,6 +51,12 @@ def calendar_of(interval: Duration, timezone: str | None, first: int, last: int)
     return calendar
 
 
+def bucket_start(interval: Duration, timezone: str | None, at: int) -> int:
+    """When the bucket of an instant began, which is when the one before it ended."""
+    calendar = calendar_of(interval, timezone, at, at)
+    return int(calendar.starts(calendar.buckets(np.array([at])))[0])
+
+
 def _around(interval: Duration, timezone: str | None, first: int, last: int) -> Calendar:
     if timezone is not None and 0 < interval.microseconds < DAY:
         return _within_days(interval.microseconds, clock(timezone, first - DAY, last + 2 * DAY))
