@@ -9,7 +9,7 @@ from mlforge.canonical import decode, encode
 from mlforge.errors import FormatUnknown, MlforgeError, OnlineStoreCorrupt
 from mlforge.ids import CommitId, ContentHash, Version
 from mlforge.online.base import Load
-from mlforge.schema import Column
+from mlforge.schema import Column, Surrogate
 from mlforge.types import DataType
 
 FORMAT = 1
@@ -45,6 +45,12 @@ class Layout:
     created: str | None
     columns: tuple[Column, ...]
 
+    @property
+    def values(self) -> tuple[Column, ...]:
+        """The columns that are neither key nor event time."""
+        taken = {*self.keys, self.timestamp}
+        return tuple(column for column in self.columns if column.name not in taken)
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -52,7 +58,7 @@ class Served:
 
     Times in microseconds, UTC. `since`: from when on the load's rows answer; what was known only
     before is not in it. `rows`: how many the load has of all entities. `interval`, `max_age`,
-    `timezone`, `horizon`: as the manifest has them, in its text.
+    `timezone`, `horizon`, `surrogates`: as the manifest has them.
     """
 
     feature: str
@@ -68,6 +74,7 @@ class Served:
     timezone: str | None
     max_age: str | None
     horizon: int | None
+    surrogates: tuple[Surrogate, ...]
 
     def encode(self) -> bytes:
         """Canonical JSON: equal entries are equal bytes, which `swap` compares."""
@@ -91,6 +98,7 @@ class Served:
                 "timezone": self.timezone,
                 "max_age": self.max_age,
                 "horizon": self.horizon,
+                "surrogates": [{"key": s.key, "columns": list(s.columns)} for s in self.surrogates],
             }
         )
 
@@ -113,6 +121,7 @@ class Served:
             timezone=form.timezone,
             max_age=form.max_age,
             horizon=form.horizon,
+            surrogates=tuple(Surrogate(s.key, tuple(s.columns)) for s in form.surrogates),
         )
 
 
@@ -174,6 +183,12 @@ class _ColumnForm:
 
 
 @dataclass(frozen=True, slots=True)
+class _SurrogateForm:
+    key: str
+    columns: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _ServedForm:
     feature: str
     version: str
@@ -192,6 +207,7 @@ class _ServedForm:
     timezone: str | None
     max_age: str | None
     horizon: int | None
+    surrogates: list[_SurrogateForm]
 
 
 @dataclass(frozen=True, slots=True)
