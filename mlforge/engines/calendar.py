@@ -51,10 +51,11 @@ def calendar_of(interval: Duration, timezone: str | None, first: int, last: int)
     return calendar
 
 
-def bucket_start(interval: Duration, timezone: str | None, at: int) -> int:
-    """When the bucket of an instant began, which is when the one before it ended."""
+def bucket_around(interval: Duration, timezone: str | None, at: int) -> tuple[int, int]:
+    """When the bucket of an instant begins, and when the next one does. Raises InvalidTimes."""
     calendar = calendar_of(interval, timezone, at, at)
-    return int(calendar.starts(calendar.buckets(np.array([at])))[0])
+    begin, end = calendar.starts(calendar.buckets(np.array([at])) + np.array([0, 1])).tolist()
+    return begin, end
 
 
 def _around(interval: Duration, timezone: str | None, first: int, last: int) -> Calendar:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import polars as pl
 
-from mlforge.engines.calendar import bucket_start
+from mlforge.engines.calendar import bucket_around
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import ColumnNotFound, InvalidEntities, did_you_mean
 from mlforge.flows.services import Service, Wanted
@@ -178,7 +178,7 @@ class AskedFeature:
         horizon = self.served.horizon
         if horizon is not None and now >= horizon:
             return now - horizon
-        return now - max(event_time, bucket_start(self._interval, self.served.timezone, now))
+        return now - max(event_time, bucket_around(self._interval, self.served.timezone, now)[0])
 
     def values(self, found: Found) -> Sequence[Value]:
         """The columns that were asked for, as Polars gives them; nulls where none is seen."""

@@ -58,7 +58,7 @@ class Served:
 
     Times in microseconds, UTC. `since`: from when on the load's rows answer; what was known only
     before is not in it. `rows`: how many the load has of all entities. `interval`, `max_age`,
-    `timezone`, `horizon`: as the manifest has them, in its text.
+    `timezone`, `horizon`, `surrogates`: as the manifest has them.
     """
 
     feature: str
@@ -74,7 +74,7 @@ class Served:
     timezone: str | None
     max_age: str | None
     horizon: int | None
-    surrogates: tuple[Surrogate, ...] = ()
+    surrogates: tuple[Surrogate, ...]
 
     def encode(self) -> bytes:
         """Canonical JSON: equal entries are equal bytes, which `swap` compares."""
