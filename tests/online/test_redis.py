@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from uuid import uuid4
 
 import pytest
 
 from mlforge.online.address import Address
-from mlforge.online.base import OnlineStore
+from mlforge.online.base import AsyncOnlineReader, OnlineStore
 from mlforge.online.redis import RedisOnline
+from mlforge.online.redis_async import AsyncRedisOnline
 from mlforge.testing.online import OnlineStoreSuite, Opened
 
 
@@ -32,4 +33,6 @@ def store(opened: Opened) -> Iterator[OnlineStore]:
 
 
 class TestRedisOnline(OnlineStoreSuite):
-    pass
+    @pytest.fixture
+    def reader(self, server_url: str, prefix: str) -> Callable[[], AsyncOnlineReader]:
+        return lambda: AsyncRedisOnline(Address.parse(server_url), prefix)
