@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 
 from mlforge.api.store import FeatureMetadata
+from mlforge.flows.audited import Audit, AuditedFeature
 from mlforge.flows.checkout import CheckedOut
 from mlforge.flows.differences import ColumnDiff, ColumnSide, FeatureDiff, Place, Side
 from mlforge.flows.explain import Explanation
@@ -65,6 +66,7 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
     "log": {"versions[]": (LogEntry, Manifest)},
     "manifest": {"features[]": (Manifest, Schema, Touched)},
     "online.push": {"": (PushReport,), "features[]": (PushedFeature,)},
+    "online.verify": {"": (Audit,), "features[]": (AuditedFeature,)},
     "online.status": {"": (OnlineStatus,), "features[]": (ServedFeature,)},
     "plan": {"features[]": (PlannedFeature,)},
     "reproduce": {"features[]": (LockedFeature,), "differences[]": (Difference,)},

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mlforge.api.training import Spine, TrainingSet
     from mlforge.definitions.service import FeatureLike
     from mlforge.engines.base import Engine
+    from mlforge.flows.audited import Audit, AuditEvent
     from mlforge.flows.plan import Plan
     from mlforge.flows.pushed import PushEvent, PushReport
     from mlforge.flows.report import BuildEvent, BuildReport
@@ -269,6 +270,14 @@ class Definitions:
         Raises OnlineStoreUnavailable, OnlineStoreCorrupt.
         """
         return self._mirror().status()
+
+    def verify_online(self, *, on_event: Callable[[AuditEvent], None] | None = None) -> Audit:
+        """Compare every row that is served with its version's, and the versions with HEAD's commit.
+
+        Rows are computed again from the versions' own files. `on_event`: called with progress.
+        Raises OnlineStoreUnavailable, OnlineStoreCorrupt.
+        """
+        return self._mirror().verify(on_event=on_event)
 
     def remake(self, manifest: Manifest, engine: str | None) -> None:
         """Make a version's rows again, whether or not any tree has it. Raises RowsNotMadeAgain."""

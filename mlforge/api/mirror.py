@@ -19,6 +19,7 @@ from mlforge.plugins import load_module
 from mlforge.times import to_instant
 
 if TYPE_CHECKING:
+    from mlforge.flows.audited import Audit, AuditEvent
     from mlforge.flows.pushed import PushEvent, PushReport
     from mlforge.flows.served import OnlineStatus
     from mlforge.online.base import OnlineStore
@@ -67,6 +68,14 @@ class Mirror:
         with self._opened() as (workspace, store):
             found: OnlineStatus = load_module("mlforge.flows.served", None).status(
                 workspace, store, _now()
+            )
+        return found
+
+    def verify(self, *, on_event: Callable[[AuditEvent], None] | None = None) -> Audit:
+        """As `Definitions.verify_online`."""
+        with self._opened() as (workspace, store):
+            found: Audit = load_module("mlforge.flows.audit", None).audit(
+                workspace, store, _now(), noting(on_event)
             )
         return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,7 @@ from mlforge.errors import OnlineDiffers
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
+    from mlforge.flows.audited import Audit, AuditedFeature
     from mlforge.flows.pushed import PushedFeature, PushEvent, PushReport
     from mlforge.flows.report import BuildEvent
     from mlforge.flows.served import OnlineStatus, ServedFeature
@@ -146,19 +149,20 @@ def status(
     if chosen is Format.TABLE:
         _tell_status(screen, found)
     if not found.is_current:
-        screen.error(_drift(found))
+        what = [*found.drifted, *(f"service {name}" for name in found.services)]
+        screen.error(_drift(what))
         raise typer.Exit(OnlineDiffers.exit_code)
 
 
 def _served(feature: ServedFeature) -> list[Cell]:
-    words = load_module("mlforge.flows.served", None)
+    words = load_module("mlforge.flows.served", None).STATE_WORDS
     horizon = ""
     if feature.horizon is not None:
         horizon = load_module("mlforge.times", None).iso(feature.horizon)
     is_served = feature.served is not None
     return [
         feature.name,
-        words.state_words(feature),
+        words[feature.state],
         str(feature.version or ""),
         str(feature.served or ""),
         feature.commit.short if feature.commit else "",
@@ -179,8 +183,81 @@ def _tell_status(screen: Screen, found: OnlineStatus) -> None:
     _tell_drafts(screen, found.drafts)
 
 
-def _drift(found: OnlineStatus) -> OnlineDiffers:
-    what = [*found.drifted, *(f"service {name}" for name in found.services)]
+def verify(
+    context: typer.Context,
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Compare every row that is served with the row that its version has
+
+    Rows are computed again from the versions' own files. Exit 0: all are equal, and of the heads
+    of HEAD's commit; 1: something is missing, too much or edited.
+
+    Example: mlforge online verify
+    """
+    screen, chosen = screen_of(context), chosen_format(format, json)
+    started = time.perf_counter()
+    with screen.progress() as progress:
+        found = (
+            project()
+            .mirror()
+            .verify(on_event=lambda event: progress.say(str(event), event.number, event.count))
+        )
+    columns = ("feature", "served", "state", "entities", "missing", "extra", "edited")
+    table = Table(
+        columns,
+        [_audited(feature) for feature in found.values()],
+        numbers=frozenset(columns[3:]),
+        styles={"feature": "bold"},
+    )
+    if chosen is not Format.TABLE or found:
+        screen.document(chosen, "mlforge.online.verify/v1", found.to_dict(), "features", table)
+    if chosen is Format.TABLE:
+        for feature in found.values():
+            for example in feature.examples:
+                screen.line(f"{feature.name}  {example}")
+        _tell_audit(screen, found, time.perf_counter() - started)
+    _end_audit(screen, found)
+
+
+def _audited(feature: AuditedFeature) -> list[Cell]:
+    counts = (feature.missing, feature.extra, feature.edited)
+    return [
+        feature.name,
+        str(feature.served or ""),
+        load_module("mlforge.flows.served", None).STATE_WORDS[feature.state],
+        f"{feature.entities:,}",
+        *(f"{count:,}" if count else "" for count in counts),
+    ]
+
+
+def _tell_audit(screen: Screen, found: Audit, elapsed: float) -> None:
+    count = plural(sum(feature.entities for feature in found.values()), "row")
+    word = "differs" if found.exit_code else "equal"
+    features = plural(len(found), "feature")
+    screen.line(f"{word}: {count} of {features}, {found.place}  ", (seconds(elapsed), "dim"))
+
+
+def _end_audit(screen: Screen, found: Audit) -> None:
+    for error in found.errors:
+        screen.error(error)
+    edited = [name for name in found.differing if found[name].has_other_rows]
+    if edited:
+        screen.error(
+            OnlineDiffers(
+                f"{', '.join(edited)}: rows that are served are not those of the version",
+                hint="mlforge online push --force",
+            )
+        )
+    stale = [name for name in found.differing if name not in edited]
+    stale += [f"service {name}" for name in found.services]
+    if stale:
+        screen.error(_drift(stale))
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
+def _drift(what: Sequence[str]) -> OnlineDiffers:
     verb, them = ("is", "it") if len(what) == 1 else ("are", "them")
     return OnlineDiffers(
         f"{', '.join(what)} {verb} not served as HEAD's commit has {them}",

@@ -47,8 +47,12 @@ class AuditedFeature(Shown):
     @property
     def differs(self) -> bool:
         """Whether it is not served as HEAD's commit has it, or a row is not as it should be."""
-        wrong = self.missing or self.extra or self.edited
-        return bool(wrong) or self.state is not ServedState.CURRENT
+        return self.has_other_rows or self.state is not ServedState.CURRENT
+
+    @property
+    def has_other_rows(self) -> bool:
+        """Whether a row is not as its version has it."""
+        return any((self.missing, self.extra, self.edited))
 
     def _tables(self) -> tuple[Table, ...]:
         return (Table.of_fields(f"AuditedFeature: {self.name}", self.to_dict()),)

@@ -28,6 +28,15 @@ class ServedState(StrEnum):
     NOT_COMMITTED = "not_committed"
 
 
+# As people say it.
+STATE_WORDS = {
+    ServedState.CURRENT: "up to date",
+    ServedState.STALE: "stale",
+    ServedState.NOT_SERVED: "not served",
+    ServedState.NOT_COMMITTED: "served, and not in the commit",
+}
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class ServedFeature(Shown):
     """What is served of one feature, and its head in HEAD's commit.
@@ -111,7 +120,13 @@ class OnlineStatus(Shown, Mapping[str, ServedFeature]):
     def _tables(self) -> tuple[Table, ...]:
         columns = ("feature", "state", "head", "served", "entities")
         rows = tuple(
-            (f.name, state_words(f), str(f.version or ""), str(f.served or ""), f"{f.entities:,}")
+            (
+                f.name,
+                STATE_WORDS[f.state],
+                str(f.version or ""),
+                str(f.served or ""),
+                f"{f.entities:,}",
+            )
             for f in self.values()
         )
         word = "up to date" if self.is_current else "differs"
@@ -182,14 +197,3 @@ def _feature(name: str, manifest: Manifest | None, board: Board, now: int) -> Se
         entities=served.entities if served else 0,
         rows=served.rows if served else 0,
     )
-
-
-def state_words(feature: ServedFeature) -> str:
-    """The state as people say it."""
-    match feature.state:
-        case ServedState.CURRENT:
-            return "up to date"
-        case ServedState.NOT_COMMITTED:
-            return "served, and not in the commit"
-        case state:
-            return state.value.replace("_", " ")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -314,6 +316,17 @@ def stale_clone(shop: Shop) -> None:
     reset(shop)
     shop.git("reflog", "expire", "--expire=now", "--all")
     shop.git("gc", "-q", "--prune=now")
+
+
+def edited_online(shop: Shop) -> None:
+    """Rows that are served were changed by hand."""
+    pushed(shop)
+    with closing(sqlite3.connect(shop.root / ".git/mlforge/online.db")) as rows, rows:
+        query = "SELECT name FROM sqlite_master WHERE name LIKE 'user^_%' ESCAPE '^' ORDER BY name"
+        profile, spend = (name for (name,) in rows.execute(query))
+        rows.execute(f"""DELETE FROM "{profile}" WHERE hex(key) LIKE '%61'""")
+        rows.execute(f"""INSERT INTO "{profile}" VALUES (x'010000007a', x'00')""")
+        rows.execute(f"""UPDATE "{spend}" SET value = x'00'""")
 
 
 ONLINE = '[project]\nname = "shop"\n[profiles.default.online_store]\nkind = "redis"\n'
@@ -727,6 +740,16 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "online-status-draft-json": (drafted, ("online", "status", "--json")),
     "online-status-nothing": (fresh, ("online", "status")),
     "online-status-nothing-json": (fresh, ("online", "status", "--json")),
+    "online-verify": (pushed, ("online", "verify")),
+    "online-verify-json": (pushed, ("online", "verify", "--json")),
+    "online-verify-stale-json": (behind, ("online", "verify", "--json")),
+    "online-verify-edited": (edited_online, ("online", "verify")),
+    "online-verify-edited-json": (edited_online, ("online", "verify", "--json")),
+    "online-verify-elsewhere": (stale_clone, ("online", "verify")),
+    "online-verify-elsewhere-json": (stale_clone, ("online", "verify", "--json")),
+    "online-verify-never-json": (built, ("online", "verify", "--json")),
+    "online-verify-nothing": (fresh, ("online", "verify")),
+    "online-verify-service-json": (served, ("online", "verify", "--json")),
     "online-status-down": (down, ("online", "status")),
 }
 _TEMPLATES: dict[State, Path] = {}
