@@ -178,7 +178,8 @@ class Address:
 
 
 def _is_lost(error: Exception) -> bool:
-    return isinstance(error, OSError | failures.ConnectionError | failures.TimeoutError)
+    lost = (OSError, UnicodeError, failures.ConnectionError, failures.TimeoutError)
+    return isinstance(error, lost)
 
 
 # A kind of failure, what its text has, what is said of the server, the hint: the first that fits.

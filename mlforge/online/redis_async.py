@@ -96,8 +96,8 @@ class _AsyncLink:
                 self._parsed.drain(answers, count)
         return answers
 
-    async def close(self) -> None:
-        await self._connection.disconnect(nowait=True)
+    async def close(self, *, nowait: bool = True) -> None:
+        await self._connection.disconnect(nowait=nowait)
 
 
 class _AsyncWire:
@@ -123,7 +123,8 @@ class _AsyncWire:
     async def close(self) -> None:
         self._leave_other_loop()
         for node in [*self._idle]:
-            await self._forget(node)
+            for link in self._idle.pop(node):
+                await link.close(nowait=False)
 
     async def _asked(self, names: Sequence[bytes], packed: Sequence[bytes]) -> list[Answer]:
         try:
@@ -217,8 +218,7 @@ class _AsyncWire:
         return _AsyncLink(self._address, node)
 
     async def _forget(self, node: Node) -> None:
-        links = self._idle.pop(node, [])
-        for link in links:
+        for link in self._idle.pop(node, []):
             await link.close()
 
     def _leave_other_loop(self) -> None:
