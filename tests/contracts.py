@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 
 from mlforge.api.store import FeatureMetadata
+from mlforge.flows.audited import Audit, AuditedFeature
 from mlforge.flows.checkout import CheckedOut
 from mlforge.flows.differences import ColumnDiff, ColumnSide, FeatureDiff, Place, Side
 from mlforge.flows.explain import Explanation
@@ -22,10 +23,12 @@ from mlforge.flows.log import LogEntry, Touched
 from mlforge.flows.overview import FeatureOverview, VersionsOverview
 from mlforge.flows.plan import PlannedFeature
 from mlforge.flows.problems import Problem
+from mlforge.flows.pushed import PushedFeature, PushReport
 from mlforge.flows.report import BuildOutcome, BuildReport
 from mlforge.flows.reproduce import Difference
 from mlforge.flows.retire import Retired
 from mlforge.flows.rollback import RolledBack
+from mlforge.flows.served import OnlineStatus, ServedFeature
 from mlforge.flows.tag import Tagged
 from mlforge.flows.validate import Validated
 from mlforge.lock import LockedFeature
@@ -40,7 +43,12 @@ IS_UPDATE = os.environ.get("MLFORGE_UPDATE_GOLDEN") == "1"
 # Which values a document's objects are made from. What may be None in them may be null there,
 # whether or not a test has ever seen it.
 MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
-    "build": {"": (BuildReport,), "features[]": (BuildOutcome,)},
+    "build": {
+        "": (BuildReport,),
+        "features[]": (BuildOutcome,),
+        "online": (PushReport,),
+        "online.features[]": (PushedFeature,),
+    },
     "checkout": {"": (CheckedOut,)},
     "diff": {
         "before": (Place,),
@@ -57,6 +65,9 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
     "list": {"features[]": (FeatureOverview, Manifest, Schema)},
     "log": {"versions[]": (LogEntry, Manifest)},
     "manifest": {"features[]": (Manifest, Schema, Touched)},
+    "online.push": {"": (PushReport,), "features[]": (PushedFeature,)},
+    "online.verify": {"": (Audit,), "features[]": (AuditedFeature,)},
+    "online.status": {"": (OnlineStatus,), "features[]": (ServedFeature,)},
     "plan": {"features[]": (PlannedFeature,)},
     "reproduce": {"features[]": (LockedFeature,), "differences[]": (Difference,)},
     "retire": {"": (Retired,)},

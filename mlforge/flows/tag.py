@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mlforge.canonical import Plain
 from mlforge.errors import MlforgeError, NothingToTag, TagRefused
-from mlforge.flows.resolve import feature_names, head, head_version, versions
+from mlforge.flows.resolve import feature_names, head_version, heads_at, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId
 from mlforge.manifest import Manifest
@@ -59,20 +59,13 @@ def tag(
     with history.writing():
         workspace.pending.settle()
         commit = history.head().commit
-        heads = _heads(workspace, commit)
+        heads = heads_at(workspace, commit)
         if commit is None or not heads:
             raise NothingToTag("HEAD has no feature: there is nothing to pin", hint="mlforge build")
         _refuse_others(workspace, commit)
         tagged = Tagged(name, commit, heads, is_dry)
         history.tag(name, _message(heads, message), commit=commit, now=now, is_dry=is_dry)
     return tagged
-
-
-def _heads(workspace: Workspace, commit: CommitId | None) -> tuple[Manifest, ...]:
-    if commit is None:
-        return ()
-    found = (head(workspace, name, commit) for name in feature_names(workspace, commit))
-    return tuple(manifest for manifest in found if manifest is not None)
 
 
 def _refuse_others(workspace: Workspace, commit: CommitId) -> None:

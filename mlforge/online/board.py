@@ -14,7 +14,9 @@ from mlforge.types import DataType
 
 FORMAT = 1
 _LIMIT = 4 << 20
-# What the fields are called: names of features and services have no colon.
+# The field that every switch writes, so that no two of them, whatever they serve, can mix.
+HEAD_FIELD = "head"
+# What the other fields are called: names of features and services have no colon.
 _SERVED, _LOAD, _SERVICE = "feature:", "load:", "service:"
 
 State = Literal["loading", "ready", "dropping"]
@@ -30,6 +32,23 @@ def load_field(load: str) -> str:
 
 def service_field(service: str) -> str:
     return _SERVICE + service
+
+
+def served_of(field: str) -> str | None:
+    """The feature that a field says to be served; None of another field."""
+    return _after(field, _SERVED)
+
+
+def load_of(field: str) -> str | None:
+    return _after(field, _LOAD)
+
+
+def service_of(field: str) -> str | None:
+    return _after(field, _SERVICE)
+
+
+def _after(field: str, begin: str) -> str | None:
+    return field.removeprefix(begin) if field.startswith(begin) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +191,33 @@ class LoadRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The commit whose heads are served, and when that began, in microseconds."""
+
+    commit: CommitId
+    switched: int
+
+    def encode(self) -> bytes:
+        commit = str(self.commit)
+        return encode({"format": FORMAT, "commit": commit, "switched": self.switched})
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Head:
+        """Raises OnlineStoreCorrupt, FormatUnknown."""
+        form = _decoded(data, _HeadForm, where)
+        return cls(CommitId.parse(form.commit), form.switched)
+
+
+@dataclass(frozen=True, slots=True)
 class _Header:
     format: int
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadForm:
+    format: int
+    commit: str
+    switched: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +266,7 @@ class _LoadForm:
     rows: int
 
 
-Form = TypeVar("Form", _ServedForm, _LoadForm)
+Form = TypeVar("Form", _HeadForm, _ServedForm, _LoadForm)
 
 
 def _load(form: _ServedForm | _LoadForm, where: str) -> Load:

@@ -22,14 +22,12 @@ from mlforge.errors import (
     OnlineStoreUnavailable,
 )
 from mlforge.online.base import Ask, Load, Rows
+from mlforge.online.runs import runs
 
 FORMAT = 1
 # SQLite's own field for whose file it is: "mlfo".
 _APPLICATION = 0x6D6C666F
 _CAPITAL = re.compile(r"[A-Z]")
-# Rows that are put into order before they are written: a tree that grows at its end is written
-# once, one that grows everywhere again and again.
-_RUN_BYTES = 128 << 20
 # What one transaction writes: others wait for it.
 _COMMIT_ROWS = 1 << 15
 _COMMIT_BYTES = 16 << 20
@@ -113,11 +111,11 @@ class SQLiteOnline:
                 f"CREATE TABLE IF NOT EXISTS {table} "
                 "(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
             )
-            for keys, values in _commits(rows):
+            for part in _commits(rows):
                 with _transaction(connection):
                     connection.executemany(
                         f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
-                        zip(keys.to_pylist(), values.to_pylist(), strict=True),
+                        zip(part.keys.to_pylist(), part.values.to_pylist(), strict=True),
                     )
 
     def scan(self, load: Load) -> Iterator[Rows]:
@@ -355,26 +353,15 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _commits(rows: Iterable[Rows]) -> Iterator[tuple[pa.BinaryArray, pa.BinaryArray]]:
-    """Keys and values, by key within each run, as much at a time as a transaction writes."""
-    run: list[Rows] = []
-    size = 0
-    for part in rows:
-        part_size = part.keys.nbytes + part.values.nbytes
-        if run and size + part_size > _RUN_BYTES:
-            yield from _ordered(run, size)
-            run, size = [], 0
-        run.append(part)
-        size += part_size
-    if run:
-        yield from _ordered(run, size)
+def _commits(parts: Iterable[Rows]) -> Iterator[Rows]:
+    """The rows by key, as far as memory goes, as many at a time as one transaction writes.
 
-
-def _ordered(run: list[Rows], size: int) -> Iterator[tuple[pa.BinaryArray, pa.BinaryArray]]:
-    keys = pa.concat_arrays([part.keys for part in run])
-    values = pa.concat_arrays([part.values for part in run])
-    order = pc.sort_indices(keys)
-    step = max(1, min(_COMMIT_ROWS, len(order) * _COMMIT_BYTES // max(size, 1)))
-    for start in range(0, len(order), step):
-        part = order.slice(start, step)
-        yield keys.take(part), values.take(part)
+    A tree that grows at its end is written once, one that grows everywhere again and again.
+    """
+    for run in runs(parts):
+        order = pc.sort_indices(run.keys)
+        size = run.keys.nbytes + run.values.nbytes
+        step = max(1, min(_COMMIT_ROWS, len(order) * _COMMIT_BYTES // size))
+        for start in range(0, len(order), step):
+            part = order.slice(start, step)
+            yield Rows(run.keys.take(part), run.values.take(part))

@@ -1,0 +1,48 @@
+"""Runs: parts of a load, put together as far as memory goes, for stores that write in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+from mlforge.online.base import Rows
+
+_RUN_BYTES = 128 << 20
+
+
+def runs(parts: Iterable[Rows]) -> Iterator[Rows]:
+    """The same rows, in parts of about 128 MiB; none is empty."""
+    run: list[Rows] = []
+    size = 0
+    for part in parts:
+        for piece in _pieces(part):
+            more = _size(piece)
+            if run and size + more > _RUN_BYTES:
+                yield _joined(run)
+                run, size = [], 0
+            run.append(piece)
+            size += more
+    if run:
+        yield _joined(run)
+
+
+def _pieces(part: Rows) -> Iterator[Rows]:
+    count = len(part.keys)
+    if count > 1 and _size(part) > _RUN_BYTES:
+        half = count // 2
+        yield from _pieces(Rows(part.keys.slice(0, half), part.values.slice(0, half)))
+        yield from _pieces(Rows(part.keys.slice(half), part.values.slice(half)))
+    elif count:
+        yield part
+
+
+def _size(part: Rows) -> int:
+    return int(part.keys.nbytes + part.values.nbytes)
+
+
+def _joined(run: list[Rows]) -> Rows:
+    return Rows(
+        pa.concat_arrays([part.keys for part in run]),
+        pa.concat_arrays([part.values for part in run]),
+    )
