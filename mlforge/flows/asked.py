@@ -14,7 +14,6 @@ from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import ColumnNotFound, InvalidEntities, did_you_mean
 from mlforge.flows.keys import FeatureKeys, key_columns
 from mlforge.flows.services import Wanted
-from mlforge.online.base import Ask
 from mlforge.online.board import Served
 from mlforge.online.decoding import Value, converter, reader_of
 from mlforge.online.encoding import packed_keys

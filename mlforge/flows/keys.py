@@ -45,9 +45,7 @@ class FeatureKeys:
 
 
 def keys_of(manifest: Manifest) -> FeatureKeys:
-    return FeatureKeys(
-        manifest.name, manifest.version, manifest.schema.keys, manifest.surrogates
-    )
+    return FeatureKeys(manifest.name, manifest.version, manifest.schema.keys, manifest.surrogates)
 
 
 def check_map(spine: pl.DataFrame, feature: FeatureKeys, on: Mapping[str, str]) -> None:

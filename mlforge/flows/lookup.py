@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from mlforge.errors import ColumnCollision, NotServed, OnlineStoreCorrupt, did_you_mean
+from mlforge.errors import ColumnCollision, NotServed
 from mlforge.flows.asked import AskedFeature, Entities, Found
 from mlforge.flows.services import Service, Wanted
 from mlforge.online.base import Ask, AsyncOnlineReader, OnlineReader
@@ -183,9 +183,7 @@ def _fields_of(wanted: Sequence[Wanted]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _opened(
-    wanted: Sequence[Wanted], entries: dict[str, bytes | None], where: str
-) -> list[Wanted]:
+def _opened(wanted: Sequence[Wanted], entries: dict[str, bytes | None], where: str) -> list[Wanted]:
     """The features, with those of each service in its place; a feature goes before a service."""
     found = list[Wanted]()
     for want in wanted:
