@@ -29,6 +29,10 @@ class Asked:
     wanted: tuple[Wanted, ...]
     full_names: bool = False
 
+    def __hash__(self) -> int:
+        # Of the names alone: what keys are mapped to is a dict.
+        return hash(tuple(want.reference for want in self.wanted))
+
 
 def fields_of(wanted: Sequence[Wanted]) -> list[str]:
     """The fields of the board that say what is served of these features, or which they are."""
@@ -81,6 +85,7 @@ class AskedFeature:
 
     def __init__(self, served: Served, wanted: Wanted, full_names: bool) -> None:
         self.served = served
+        self.wanted = wanted
         self.reader = Reader(served.layout)
         self._packer = KeyPacker(served.layout)
         self._max_age = Duration.parse(served.max_age).microseconds if served.max_age else None
