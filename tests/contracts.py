@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 
 from mlforge.api.store import FeatureMetadata
-from mlforge.flows.audited import Audit, AuditedFeature
+from mlforge.flows.audited import Audit, AuditedFeature, ReplayedFeature
 from mlforge.flows.checkout import CheckedOut
 from mlforge.flows.differences import ColumnDiff, ColumnSide, FeatureDiff, Place, Side
 from mlforge.flows.explain import Explanation
@@ -65,8 +65,13 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
     "list": {"features[]": (FeatureOverview, Manifest, Schema)},
     "log": {"versions[]": (LogEntry, Manifest)},
     "manifest": {"features[]": (Manifest, Schema, Touched)},
+    "online.get": {},
     "online.push": {"": (PushReport,), "features[]": (PushedFeature,)},
-    "online.verify": {"": (Audit,), "features[]": (AuditedFeature,)},
+    "online.verify": {
+        "": (Audit,),
+        "features[]": (AuditedFeature,),
+        "training.features[]": (ReplayedFeature,),
+    },
     "online.status": {"": (OnlineStatus,), "features[]": (ServedFeature,)},
     "plan": {"features[]": (PlannedFeature,)},
     "reproduce": {"features[]": (LockedFeature,), "differences[]": (Difference,)},
@@ -99,6 +104,7 @@ NULLABLE: dict[str, set[str]] = {
     "log": {f"versions[].{name}" for name in ("author", "date")},
     "manifest": {f"features[].{name}" for name in ("author", "commit")},
     "train": {f"features[].{age}_age_us" for age in ("youngest", "median", "p90", "oldest")},
+    "online.verify": {"features[].message"},
     **{
         name: {"broken[].cause", "broken[].hint"}
         for name in ("list", "list.entities", "list.sources", "list.tags")

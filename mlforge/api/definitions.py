@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mlforge.api.training import Spine, TrainingSet
     from mlforge.definitions.service import FeatureLike
     from mlforge.engines.base import Engine
-    from mlforge.flows.audited import Audit, AuditEvent
+    from mlforge.flows.audited import Audit, AuditEvent, ReplayEvent
     from mlforge.flows.plan import Plan
     from mlforge.flows.pushed import PushEvent, PushReport
     from mlforge.flows.report import BuildEvent, BuildReport
@@ -271,13 +271,23 @@ class Definitions:
         """
         return self._mirror().status()
 
-    def verify_online(self, *, on_event: Callable[[AuditEvent], None] | None = None) -> Audit:
+    def verify_online(
+        self,
+        *,
+        against_training: int = 0,
+        seed: int | None = None,
+        on_event: Callable[[AuditEvent | ReplayEvent], None] | None = None,
+    ) -> Audit:
         """Compare every row that is served with its version's, and the versions with HEAD's commit.
 
-        Rows are computed again from the versions' own files. `on_event`: called with progress.
-        Raises OnlineStoreUnavailable, OnlineStoreCorrupt.
+        Rows are computed again from the versions' own files. `against_training`: then ask for so
+        many random entities of each feature, at moments that matter, and compare the answers with
+        training data of that commit and moment, bit for bit; `seed` chooses them.
+        `on_event`: called with progress. Raises OnlineStoreUnavailable, OnlineStoreCorrupt.
         """
-        return self._mirror().verify(on_event=on_event)
+        return self._mirror().verify(
+            against_training=against_training, seed=seed, on_event=on_event
+        )
 
     def remake(self, manifest: Manifest, engine: str | None) -> None:
         """Make a version's rows again, whether or not any tree has it. Raises RowsNotMadeAgain."""

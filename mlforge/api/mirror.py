@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +19,10 @@ from mlforge.plugins import load_module
 from mlforge.times import to_instant
 
 if TYPE_CHECKING:
-    from mlforge.flows.audited import Audit, AuditEvent
+    from mlforge.flows.audited import Audit, AuditEvent, ReplayEvent
     from mlforge.flows.pushed import PushEvent, PushReport
     from mlforge.flows.served import OnlineStatus
+    from mlforge.flows.single import SingleAnswer
     from mlforge.online.base import OnlineStore
 
 # Of an id that is never given twice: 2 to the power of 48.
@@ -71,11 +72,39 @@ class Mirror:
             )
         return found
 
-    def verify(self, *, on_event: Callable[[AuditEvent], None] | None = None) -> Audit:
+    def verify(
+        self,
+        *,
+        against_training: int = 0,
+        seed: int | None = None,
+        on_event: Callable[[AuditEvent | ReplayEvent], None] | None = None,
+    ) -> Audit:
         """As `Definitions.verify_online`."""
         with self._opened() as (workspace, store):
             found: Audit = load_module("mlforge.flows.audit", None).audit(
                 workspace, store, _now(), noting(on_event)
+            )
+            if not against_training:
+                return found
+            replayed = load_module("mlforge.flows.replay", None).replay(
+                workspace,
+                store,
+                against_training,
+                seed=secrets.randbits(32) if seed is None else seed,
+                now=_now(),
+                on_event=noting(on_event),
+            )
+        return found.with_training(replayed)
+
+    def get(self, features: Sequence[str], keys: Mapping[str, str]) -> SingleAnswer:
+        """What is served now of the entity with these keys, which are typed as text.
+
+        Raises NotServed, InvalidEntities, InvalidUsage, OnlineStoreUnavailable.
+        """
+        wanted = load_module("mlforge.api.asking", None).wanted_of
+        with self._opened() as (_, store):
+            found: SingleAnswer = load_module("mlforge.flows.single", None).single(
+                store, [wanted(feature) for feature in features], keys, _now()
             )
         return found
 

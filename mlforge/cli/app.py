@@ -72,7 +72,7 @@ serving = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _verb in (online.push, online.status, online.verify):
+for _verb in (online.push, online.status, online.verify, online.get):
     _more = f"More: {DOCUMENTATION}#mlforge-online-{_verb.__name__} in mlforge's source"
     serving.command(_verb.__name__, cls=Command, epilog=_more)(_verb)
 app.add_typer(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from mlforge.cli import completion
 from mlforge.cli.confirm import DryRunOption
 from mlforge.cli.context import (
     AnswerOption,
@@ -20,10 +21,11 @@ from mlforge.cli.context import (
 )
 from mlforge.cli.render import Format, Progress, Screen, Table
 from mlforge.cli.text import Cell, ago, plural, rows, seconds, size
-from mlforge.errors import OnlineDiffers
+from mlforge.errors import InvalidUsage, OnlineDiffers
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
+    from mlforge.canonical import Plain
     from mlforge.flows.audited import Audit, AuditedFeature
     from mlforge.flows.pushed import PushedFeature, PushEvent, PushReport
     from mlforge.flows.report import BuildEvent
@@ -185,6 +187,15 @@ def _tell_status(screen: Screen, found: OnlineStatus) -> None:
 
 def verify(
     context: typer.Context,
+    against_training: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Then ask for N random entities, and compare training data"
+        ),
+    ] = 0,
+    seed: Annotated[
+        int | None, typer.Option(metavar="NUMBER", help="Which entities and moments: as printed")
+    ] = None,
     format: FormatOption = Format.TABLE,
     json: JsonOption = False,
 ) -> None:
@@ -193,7 +204,7 @@ def verify(
     Rows are computed again from the versions' own files. Exit 0: all are equal, and of the heads
     of HEAD's commit; 1: something is missing, too much or edited.
 
-    Example: mlforge online verify
+    Example: mlforge online verify --against-training 1000
     """
     screen, chosen = screen_of(context), chosen_format(format, json)
     started = time.perf_counter()
@@ -201,7 +212,11 @@ def verify(
         found = (
             project()
             .mirror()
-            .verify(on_event=lambda event: progress.say(str(event), event.number, event.count))
+            .verify(
+                against_training=against_training,
+                seed=seed,
+                on_event=lambda event: progress.say(str(event), event.number, event.count),
+            )
         )
     columns = ("feature", "served", "state", "entities", "missing", "extra", "edited")
     table = Table(
@@ -235,6 +250,14 @@ def _tell_audit(screen: Screen, found: Audit, elapsed: float) -> None:
     count = plural(sum(feature.entities for feature in found.values()), "row")
     word = "differs" if found.exit_code else "equal"
     features = plural(len(found), "feature")
+    if found.training is not None:
+        training = found.training
+        for feature in training.features:
+            for example in feature.examples:
+                screen.line(f"{feature.name}  not as in training data: {example}")
+        others = sum(feature.differing for feature in training.features)
+        result = f"{others:,} not as in training data" if others else "all as in training data"
+        screen.line(f"{plural(training.compared, 'answer')}, {result}; seed {training.seed}")
     screen.line(f"{word}: {count} of {features}, {found.place}  ", (seconds(elapsed), "dim"))
 
 
@@ -249,12 +272,63 @@ def _end_audit(screen: Screen, found: Audit) -> None:
                 hint="mlforge online push --force",
             )
         )
+    if found.training is not None and found.training.differing:
+        names = ", ".join(feature.name for feature in found.training.differing)
+        screen.error(OnlineDiffers(f"{names}: answers are not those of training data"))
     stale = [name for name in found.differing if name not in edited]
     stale += [f"service {name}" for name in found.services]
     if stale:
         screen.error(_drift(stale))
     if found.exit_code:
         raise typer.Exit(found.exit_code)
+
+
+def get(
+    context: typer.Context,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME... KEY=VALUE...",
+            help="Features or services, and the entity's keys",
+            autocompletion=completion.references,
+        ),
+    ],
+    format: FormatOption = Format.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Show what is served now of one entity
+
+    Example: mlforge online get user_spend user_id=7
+    """
+    screen, chosen = screen_of(context), chosen_format(format, json)
+    features = [word for word in words if "=" not in word]
+    pairs = (word.partition("=") for word in words if "=" in word)
+    keys = {name: value for name, _, value in pairs}
+    if not features or not keys:
+        raise InvalidUsage("name features, and keys", hint="mlforge online get NAME KEY=VALUE")
+    record = project().mirror().get(features, keys).to_dict()
+    table = Table(
+        ("feature", "status", "event time", "column", "value"),
+        [*_values(record)],
+        styles={"feature": "bold", "event time": "dim"},
+    )
+    screen.document(chosen, "mlforge.online.get/v1", record, "features", table)
+    if chosen is Format.TABLE:
+        commits = dict.fromkeys(feature["commit"][:8] for feature in _features(record))
+        screen.line("commit ", (", ".join(commits), "yellow"))
+
+
+def _values(record: Mapping[str, Plain]) -> Iterator[list[Cell]]:
+    for feature in _features(record):
+        first = [f"{feature['name']}@{feature['version']}", feature["status"]]
+        first.append(feature["event_time"] or "")
+        for value in feature["values"] or [{"column": "", "value": ""}]:
+            yield [*first, value["column"], value["value"] or ""]
+            first = ["", "", ""]
+
+
+def _features(record: Mapping[str, Plain]) -> list[dict[str, Any]]:
+    return cast("list[dict[str, Any]]", record["features"])
 
 
 def _drift(what: Sequence[str]) -> OnlineDiffers:

@@ -11,7 +11,7 @@ import polars as pl
 from mlforge.arrow import canonical_table
 from mlforge.engines.calendar import bucket_around
 from mlforge.engines.surrogate import surrogate_key
-from mlforge.errors import ColumnNotFound, InvalidEntities, did_you_mean
+from mlforge.errors import ColumnNotFound, InvalidEntities, InvalidTimes, did_you_mean
 from mlforge.flows.keys import FeatureKeys, key_columns
 from mlforge.flows.services import Wanted
 from mlforge.online.board import Served
@@ -46,12 +46,11 @@ class AskedFeature:
     """A feature that is served, which of its columns are asked for, and by what names.
 
     `called`: what tells it from others that are asked for. `names`, `types`: of its columns.
-    `converters`: from what is stored to what Polars gives.
     """
 
     def __init__(self, served: Served, wanted: Wanted, full_names: bool) -> None:
         layout = served.layout
-        self.served = served
+        self.served, self.wanted = served, wanted
         self.called = wanted.prefix + served.feature
         self._reader, self._packer = reader_of(layout), packer_of(layout)
         self._keys = FeatureKeys(served.feature, served.version, layout.keys, served.surrogates)
@@ -75,7 +74,7 @@ class AskedFeature:
             for name in chosen
         )
         self.types = tuple(layout.values[number].type for number in numbers)
-        self.converters = tuple(map(converter, self.types))
+        self._converters = tuple(map(converter, self.types))
         self.key_types = {
             column: next(c.type for c in layout.columns if c.name == key)
             for key, column in zip(layout.keys, self._key_names, strict=True)
@@ -119,6 +118,22 @@ class AskedFeature:
         if self._max_age is None or times is None:
             return Found(found, times, statuses)
         return self._young(found, times, statuses, now)
+
+    def converted(self, found: Found) -> list[Sequence[Value]]:
+        """The columns as Polars gives their values. Raises InvalidTimes beyond the year 9999."""
+        try:
+            return [
+                column
+                if convert is None
+                else [None if value is None else convert(value) for value in column]
+                for column, convert in zip(found.columns, self._converters, strict=True)
+            ]
+        except OverflowError as error:
+            raise InvalidTimes(
+                f"{self.label} has times beyond the years 1 to 9999, which Python has none of",
+                cause=str(error),
+                hint="get_online_features(...).to_polars() has them",
+            ) from error
 
     def age(self, time: int, now: int) -> int:
         """As a join tells it: since the row's time, or since the latest bucket end that is known.

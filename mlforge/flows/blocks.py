@@ -20,7 +20,7 @@ from mlforge.pit import PitRule
 # Of the bytes of packed rows; docs/formats.md#packed-rows.
 PACKING = 1
 # Rows that are read, and packed, at a time.
-_BLOCK_ROWS = 1 << 18
+BLOCK_ROWS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def packed_rows(workspace: Workspace, manifest: Manifest, since: int) -> PackedR
     """
     keys = list(manifest.schema.keys)
     columns = [column.name for column in layout_of(manifest).columns]
-    blocks = read_blocks(workspace, manifest, columns, _BLOCK_ROWS)
-    counted = read_blocks(workspace, manifest, keys, _BLOCK_ROWS, is_verified=True)
+    blocks = read_blocks(workspace, manifest, columns, BLOCK_ROWS)
+    counted = read_blocks(workspace, manifest, keys, BLOCK_ROWS, is_verified=True)
     return PackedRows(_entities(counted), _packed(blocks, manifest, since))
 
 
@@ -93,7 +93,7 @@ def _whole(blocks: Iterable[pl.DataFrame], rule: PitRule, since: int) -> Iterato
         if cut:
             yield rows.slice(0, cut)
         waiting = rows.slice(cut)
-        if waiting.height > _BLOCK_ROWS:
+        if waiting.height > BLOCK_ROWS:
             waiting = waiting[latest(waiting, rule, since).rows.sort()]
     if waiting is not None:
         yield waiting

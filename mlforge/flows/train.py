@@ -158,6 +158,17 @@ def _select(
 ) -> Selected:
     resolved = resolve(workspace, want.reference, at)
     refuse_edited(workspace, resolved)
+    return select(workspace, want, resolved, tip, full_names)
+
+
+def select(
+    workspace: Workspace,
+    want: Wanted,
+    resolved: Resolved,
+    tip: CommitId | None = None,
+    full_names: bool = False,
+) -> Selected:
+    """An exact version, and what is wanted of it. Raises ColumnNotFound, ManifestCorrupt."""
     manifest = resolved.manifest
     known = [column.name for column in manifest.schema.values]
     # When a row became visible is about the row, as its event time is: said to who asks for it.

@@ -424,6 +424,7 @@ def unmarked(shop: Shop) -> None:
 
 
 TRAIN = ("train", "data/spine.parquet", "--timestamp", "when", "-o", "out.parquet", "-f")
+REPLAY = ("online", "verify", "--against-training", "50", "--seed", "7")
 REPRODUCE = ("reproduce", "out.lock.json")
 State = Callable[[Shop], None]
 CASES: dict[str, tuple[State, tuple[str, ...]]] = {
@@ -750,6 +751,19 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "online-verify-never-json": (built, ("online", "verify", "--json")),
     "online-verify-nothing": (fresh, ("online", "verify")),
     "online-verify-service-json": (served, ("online", "verify", "--json")),
+    "online-verify-training-json": (pushed, (*REPLAY, "--json")),
+    "online-verify-training": (pushed, REPLAY),
+    "online-verify-training-edited-json": (edited_online, (*REPLAY, "--json")),
+    "online-get": (pushed, ("online", "get", "user_spend", "user_profile", "user_id=a")),
+    "online-get-json": (
+        pushed,
+        ("online", "get", "user_spend", "user_profile", "user_id=a", "--json"),
+    ),
+    "online-get-missing": (pushed, ("online", "get", "user_spend", "user_id=z")),
+    "online-get-missing-json": (pushed, ("online", "get", "user_spend", "user_id=z", "--json")),
+    "online-get-no-key": (pushed, ("online", "get", "user_spend")),
+    "online-get-other-key": (pushed, ("online", "get", "user_spend", "user=a")),
+    "online-get-not-served": (pushed, ("online", "get", "user_spent", "user_id=a")),
     "online-status-down": (down, ("online", "status")),
 }
 _TEMPLATES: dict[State, Path] = {}
