@@ -19,6 +19,7 @@ from mlforge.online.decoding import Value, converter, reader_of
 from mlforge.online.encoding import packed_keys
 from mlforge.online.keys import packer_of
 from mlforge.times import Duration
+from mlforge.types import TypeKind
 from mlforge.types.polars import to_polars
 
 # Rows by name, or a frame.
@@ -26,6 +27,8 @@ Entities: TypeAlias = Sequence[Mapping[str, Value]] | pl.DataFrame
 # `missing`: no row of the entity; `not_yet`: only later ones; `too_old`: by `max_age`.
 Status = Literal["present", "missing", "not_yet", "too_old"]
 
+# What is stored as a number of microseconds, or of days.
+COUNTED = (TypeKind.DATE, TypeKind.TIME, TypeKind.DATETIME, TypeKind.DURATION)
 _LONGEST = 2**63 - 1
 
 
@@ -134,6 +137,17 @@ class AskedFeature:
                 cause=str(error),
                 hint="get_online_features(...).to_polars() has them",
             ) from error
+
+    def exact(self, found: Found) -> list[Sequence[Value]]:
+        """The columns, with times of any year: as they are stored if they are no part of others."""
+        return [
+            column
+            if convert is None or type.kind in COUNTED
+            else [None if value is None else convert(value) for value in column]
+            for column, convert, type in zip(
+                found.columns, self._converters, self.types, strict=True
+            )
+        ]
 
     def age(self, time: int, now: int) -> int:
         """As a join tells it: since the row's time, or since the latest bucket end that is known.
@@ -263,6 +277,8 @@ def frame_of(
     rows: Sequence[Mapping[str, Value]], types: Mapping[str, pl.DataType] | None = None
 ) -> pl.DataFrame:
     """Rows as a frame; columns of `types` in these types. Raises InvalidEntities."""
+    if not rows:
+        return pl.DataFrame(schema=types)
     try:
         return pl.DataFrame(rows, infer_schema_length=None, schema_overrides=types)
     except (TypeError, ValueError, OverflowError, pl.exceptions.PolarsError) as error:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import polars as pl
+
 from mlforge.errors import ColumnCollision, NotServed
 from mlforge.flows.asked import AskedFeature, Entities, Found
 from mlforge.flows.services import Service, Wanted
@@ -27,6 +29,8 @@ class Question:
     full_names: bool
     where: str
     features: tuple[AskedFeature, ...] = ()
+    # Those of all columns.
+    names: frozenset[str] = frozenset()
     # Until when the board need not be read again, in seconds of the caller's clock.
     fresh_until: float = float("-inf")
     _fields: tuple[str, ...] = ()
@@ -50,9 +54,18 @@ class Question:
             self._fields, self._entries = needed, []
             return False
         features = tuple(_feature(want, self.full_names, known, self.where) for want in wanted)
-        _refuse_collisions(features)
+        _refuse_collisions(features, {})
+        self.names = frozenset(name for feature in features for name in feature.names)
         self.features, self._fields, self._entries = features, fields, entries
         return True
+
+    def check(self, entities: Entities) -> None:
+        """Raise ColumnCollision where entities have what a feature's column would be called."""
+        rows = [entities.columns] if isinstance(entities, pl.DataFrame) else entities
+        if all(map(self.names.isdisjoint, rows)):
+            return
+        owners = {name: ["the entities"] for row in rows for name in row}
+        _refuse_collisions(self.features, owners)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +146,7 @@ class _Steps:
         while True:
             # Others may ask the same at once, and read another board meanwhile.
             features = question.features
+            question.check(self._entities)
             keys = [feature.ask(self._entities) for feature in features]
             fetch = _Fetch([_ask(f.served, k) for f, k in zip(features, keys, strict=True)])
             yield fetch
@@ -217,16 +231,11 @@ def _feature(
     return AskedFeature(served, want, full_names)
 
 
-def _refuse_collisions(features: Sequence[AskedFeature]) -> None:
-    owners = dict[str, list[str]]()
+def _refuse_collisions(features: Sequence[AskedFeature], owners: dict[str, list[str]]) -> None:
+    """Raise ColumnCollision where two have a name, with all such names."""
     for feature in features:
         for name in feature.names:
             owners.setdefault(name, []).append(feature.label)
-    refuse_collisions(owners)
-
-
-def refuse_collisions(owners: dict[str, list[str]]) -> None:
-    """Raise ColumnCollision where two have a name, with all such names."""
     clashes = [f"{name} ({' and '.join(of)})" for name, of in owners.items() if len(of) > 1]
     if clashes:
         what = "two columns would have the same name:"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from mlforge.engines.join import pit_match
 from mlforge.flows.lookup import Answer, lookup, lookup_async
 from mlforge.online.base import OnlineStore
-from mlforge.online.sqlite import AsyncSQLiteOnline, SQLiteOnline
+from mlforge.online.sqlite import SQLiteOnline
+from mlforge.online.threads import InThreads
 from mlforge.pit import PitRule
 from mlforge.testing.oracle import frame_of
 from mlforge.testing.strategies import UTC, Joining, joinings
@@ -113,9 +114,7 @@ def test_async_answers_the_same(store: OnlineStore) -> None:
     serve(store, "both", table((1, 5, 1), (2, 6, 2)), RULE, 9)
     entities = [{"k": n} for n in (2, 3, 1)]
     assert isinstance(store, SQLiteOnline)
-    waited = asyncio.run(
-        lookup_async(AsyncSQLiteOnline(store), asking("both"), entities, now=9, tick=0)
-    )
+    waited = asyncio.run(lookup_async(InThreads(store), asking("both"), entities, now=9, tick=0))
     answer = lookup(store, asking("both"), entities, now=9, tick=0)
     assert waited.found == answer.found
     assert row_numbers(answer) == [2, -1, 1]
