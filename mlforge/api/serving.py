@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from mlforge.definitions.service import FeatureLike, FeatureService
 from mlforge.engines.frames import collected, speaks_arrow
 from mlforge.errors import InvalidEntities, InvalidUsage, NotServed, did_you_mean
 from mlforge.flows.asked import COUNTED, AskedFeature, Found, Status, frame_of
-from mlforge.flows.lookup import Answer, Question, lookup, lookup_async
+from mlforge.flows.lookup import Answer, Question, lookup, lookup_async, names_of
 from mlforge.flows.services import Service
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ContentHash, Version
@@ -101,6 +101,9 @@ class OnlineFeatures(Shown, Sequence[dict[str, object]]):
     def __getitem__(self, at: int | slice) -> dict[str, object] | list[dict[str, object]]:
         return self.to_dicts()[at]
 
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        return iter(self.to_dicts())
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and self.to_dicts() == [*other]
 
@@ -109,16 +112,17 @@ class OnlineFeatures(Shown, Sequence[dict[str, object]]):
     def to_dicts(self) -> list[dict[str, object]]:
         """The rows, with values as Polars gives them. Raises InvalidTimes beyond the year 9999."""
         if self._made is None:
-            names, columns = list[str](), list[Sequence[object]]()
+            columns = list[Sequence[object]]()
             for feature, found in self._pairs():
-                names += feature.names
                 columns += feature.converted(found)
+            names = names_of(self._answer.features)
             entities = self._entities
             rows = entities.to_dicts() if isinstance(entities, pl.DataFrame) else entities
             made = [*map(dict, rows)]
             if columns:
-                for row, values in zip(made, zip(*columns, strict=True), strict=True):
-                    row.update(zip(names, values, strict=True))
+                # As long as each other: this loop is what a row costs.
+                for row, values in zip(made, zip(*columns)):  # noqa: B905
+                    row.update(zip(names, values))  # noqa: B905
             self._made = made
         return self._made
 
@@ -177,7 +181,7 @@ class OnlineFeatures(Shown, Sequence[dict[str, object]]):
         )
 
     def _pairs(self) -> list[tuple[AskedFeature, Found]]:
-        return [*zip(self._answer.features, self._answer.found, strict=True)]
+        return [*zip(self._answer.features, self._answer.found)]  # noqa: B905
 
     def _tables(self) -> tuple[Table, ...]:
         rows = tuple(tuple(map(_shown, row.values())) for row in self.to_dicts())
@@ -196,6 +200,7 @@ class OnlineFeatures(Shown, Sequence[dict[str, object]]):
         return found
 
 
+_DICTS = {dict}
 _SERVED = ("feature", "commit", "present", "oldest")
 
 
@@ -349,6 +354,8 @@ def _rows(entities: Entities) -> Sequence[Row] | pl.DataFrame:
     if isinstance(entities, dict):
         return [entities]
     if isinstance(entities, list | tuple):
+        if {*map(type, entities)} == _DICTS:
+            return entities
         for number, entity in enumerate(entities):
             if not isinstance(entity, dict) and not isinstance(entity, Mapping):
                 raise InvalidEntities(

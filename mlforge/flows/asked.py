@@ -82,6 +82,7 @@ class AskedFeature:
             column: next(c.type for c in layout.columns if c.name == key)
             for key, column in zip(layout.keys, self._key_names, strict=True)
         }
+        self._is_plain = not any(self._converters)
         self._max_age = Duration.parse(served.max_age).microseconds if served.max_age else None
         self._interval = Duration.parse(served.interval) if served.interval else None
         self._bucket = (0, 0)
@@ -122,8 +123,10 @@ class AskedFeature:
             return Found(found, times, statuses)
         return self._young(found, times, statuses, now)
 
-    def converted(self, found: Found) -> list[Sequence[Value]]:
+    def converted(self, found: Found) -> Sequence[Sequence[Value]]:
         """The columns as Polars gives their values. Raises InvalidTimes beyond the year 9999."""
+        if self._is_plain:
+            return found.columns
         try:
             return [
                 column

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import polars as pl
 
@@ -55,7 +56,7 @@ class Question:
             return False
         features = tuple(_feature(want, self.full_names, known, self.where) for want in wanted)
         _refuse_collisions(features, {})
-        self.names = frozenset(name for feature in features for name in feature.names)
+        self.names = frozenset(names_of(features))
         self.features, self._fields, self._entries = features, fields, entries
         return True
 
@@ -78,6 +79,12 @@ class Answer:
     features: tuple[AskedFeature, ...]
     found: list[Found]
     now: int
+
+
+@lru_cache(maxsize=1024)
+def names_of(features: tuple[AskedFeature, ...]) -> tuple[str, ...]:
+    """The names of all their columns, in their order."""
+    return tuple(name for feature in features for name in feature.names)
 
 
 def lookup(

@@ -86,7 +86,7 @@ class RowReader:
             return None
         if joined[::size].count(0) != len(values):
             return None
-        columns = [*zip(*self._plain.iter_unpack(joined), strict=True)]
+        columns = [*zip(*self._plain.iter_unpack(joined))]  # noqa: B905
         for place in self._times:
             if max(columns[place]) > now:
                 return None
