@@ -264,7 +264,7 @@ def _join(
     needed = [*manifest.schema.order, *selected.names]
     if manifest.created is not None and manifest.created not in selected.names:
         needed.append(manifest.created)
-    table = read_objects(workspace, manifest, selected.pin.objects, needed)
+    table = read_objects(workspace, manifest, selected.pin.objects, needed, selected.pin.commit)
     types = {key: table[key].dtype for key in manifest.schema.keys}
     left = key_columns(spine, manifest, selected.on, types)
     if instants is not None:
