@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from mlforge.engines.join import cast_keys
+from mlforge.engines.spine import cast_keys
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import ColumnNotFound, InvalidSpine, InvalidUsage, did_you_mean
 from mlforge.manifest import Manifest

@@ -14,7 +14,9 @@ import pyarrow as pa
 
 from mlforge.arrow import canonical_array, columns_of
 from mlforge.content import Content, hash_content
-from mlforge.engines.join import Matches, pit_match, spine_instants, take, time_columns
+from mlforge.engines.join import Matches, Timeline, take
+from mlforge.engines.questions import Questions
+from mlforge.engines.spine import spine_instants, time_columns
 from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
@@ -131,10 +133,10 @@ def join(
         check_map(spine, selected.manifest, selected.on)
     _refuse_collisions(spine, chosen)
     instants = _instants(spine, rule, chosen)
-    output, matches = spine, list[FeatureMatch]()
+    output, matches, questions = spine, list[FeatureMatch](), None
     for number, selected in enumerate(chosen, 1):
         on_event(TrainEvent(selected.label, number, len(chosen)))
-        columns, match = _join(workspace, spine, instants, selected, rule)
+        columns, match, questions = _join(workspace, spine, instants, selected, rule, questions)
         output = output.hstack(columns.get_columns())
         matches.append(match)
     content = frame_content(output)
@@ -249,31 +251,25 @@ def _has_zone(manifest: Manifest) -> bool:
     return any(manifest.schema.type_of(name).is_utc for name in times)
 
 
-# No column can be called this: names have no spaces.
-_TIME = "spine time"
-
-
 def _join(
     workspace: Workspace,
     spine: pl.DataFrame,
     instants: pl.Series | None,
     selected: Selected,
     rule: Rule,
-) -> tuple[pl.DataFrame, FeatureMatch]:
+    before: Questions | None,
+) -> tuple[pl.DataFrame, FeatureMatch, Questions]:
     manifest = selected.manifest
     needed = [*manifest.schema.order, *selected.names]
     if manifest.created is not None and manifest.created not in selected.names:
         needed.append(manifest.created)
     table = read_objects(workspace, manifest, selected.pin.objects, needed)
     types = {key: table[key].dtype for key in manifest.schema.keys}
-    left = key_columns(spine, manifest, selected.on, types)
-    if instants is not None:
-        left = left.with_columns(instants.alias(_TIME))
-    spine_time = None if instants is None else _TIME
-    matches = pit_match(left, table, pit_rule(manifest, rule.exact_matches), spine_time)
-    without_key = left.select(pl.any_horizontal(pl.all().is_null()).sum()).item()
+    keys = key_columns(spine, manifest, selected.on, types)
+    questions = before if before and before.is_about(keys) else Questions(keys, instants)
+    matches = Timeline(table, pit_rule(manifest, rule.exact_matches)).match(questions)
     columns = take(table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches)
-    return columns, _summary(selected, matches, without_key)
+    return columns, _summary(selected, matches, questions.without_key), questions
 
 
 def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
@@ -316,7 +312,7 @@ def _is_elsewhere(
 
 
 def _summary(selected: Selected, matches: Matches, without_key: int) -> FeatureMatch:
-    ages = pl.Series(matches.ages).filter(pl.Series(matches.rows) >= 0)
+    ages = pl.Series(matches.ages_found)
     is_timed = selected.manifest.schema.timestamp is not None and len(ages) > 0
 
     def aged(part: float, which: Literal["lower", "higher"] = "lower") -> int | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import Self
 
 import polars as pl
 import pyarrow as pa
@@ -115,10 +117,10 @@ def read_frame(
 
 def _read(path: Path, oid: ObjectId, columns: Sequence[str] | None, where: str) -> pl.DataFrame:
     # Polars reads twice as fast as pyarrow, whose reading threads abort some processes at exit.
-    data = verified_bytes(path, oid, where)
     wanted = None if columns is None else list(columns)
     try:
-        frame = pl.read_parquet(cast("IO[bytes]", data), columns=wanted)
+        with _opened(path) as file:
+            frame = pl.read_parquet(_source(file, oid, where), columns=wanted)
     # Before 2.0 Polars panics at some broken files, and a panic is no Exception.
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise _corrupt(oid, where, str(error)) from error
@@ -127,17 +129,36 @@ def _read(path: Path, oid: ObjectId, columns: Sequence[str] | None, where: str) 
 
 def verified_bytes(path: Path, oid: ObjectId, where: str) -> bytes | mmap.mmap:
     """An object's bytes, hashed before they are returned. Raises ObjectCorrupt."""
-    data = _load(path)
+    with _opened(path) as file:
+        return _verified(file, oid, where)
+
+
+def _source(file: BufferedReader, oid: ObjectId, where: str) -> bytes | BufferedReader:
+    """What Polars parses: of a map it makes a copy, so it maps the open file itself."""
+    data = _verified(file, oid, where)
+    if isinstance(data, bytes):
+        return data
+    data.close()
+    return file
+
+
+def _verified(file: BufferedReader, oid: ObjectId, where: str) -> bytes | mmap.mmap:
+    data = _load(file)
     if hash_bytes(memoryview(data)) != oid.hex:
         raise _corrupt(oid, where, "its bytes do not hash to its name")
     return data
 
 
-def _load(path: Path) -> bytes | mmap.mmap:
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
     with storage_errors(path, "read"), path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size < _MAPPED_FROM_BYTES:
-            return file.read()
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        yield file
+
+
+def _load(file: BufferedReader) -> bytes | mmap.mmap:
+    if os.fstat(file.fileno()).st_size < _MAPPED_FROM_BYTES:
+        return file.read()
+    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def _corrupt(oid: ObjectId, where: str, cause: str) -> ObjectCorrupt:
