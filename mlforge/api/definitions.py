@@ -25,7 +25,8 @@ from mlforge.settings import DEFAULT_ENGINE, DEFAULT_STORE
 from mlforge.times import parse_as_of
 
 if TYPE_CHECKING:
-    from mlforge.api.training import Spine, TrainingSet
+    from mlforge.api.spine import Spine
+    from mlforge.api.training import TrainingSet
     from mlforge.definitions.service import FeatureLike
     from mlforge.engines.base import Engine
     from mlforge.flows.plan import Plan

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlforge.api.journal import noting
+from mlforge.api.spine import Spine, file_of, scan_spine
 from mlforge.api.store import LocalStore
-from mlforge.api.training import Spine, TrainingSet, file_of, read_spine, training_set
 from mlforge.errors import FeatureNotFound, ObjectNotFound, RowsNotMadeAgain, SpineNotFound
-from mlforge.flows.lock import read_lock
+from mlforge.flows.lock import lock_of, read_lock
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.reproduce import Reproduced
 from mlforge.flows.reproduce import reproduce as make_again
+from mlforge.flows.save import Output
 from mlforge.flows.workspace import Workspace
 from mlforge.lock import Lock, LockedFeature
 from mlforge.plugins import check_engine
@@ -43,7 +45,7 @@ def reproduce(
     RowsNotMadeAgain.
     """
     load = None if definitions is None else lambda: definitions
-    return compared(lock, store=store, spine=spine, load=load, engine=engine, on_event=on_event)[0]
+    return compared(lock, store=store, spine=spine, load=load, engine=engine, on_event=on_event)
 
 
 def compared(
@@ -54,8 +56,12 @@ def compared(
     load: Callable[[], Definitions] | None,
     engine: str | None,
     on_event: Callable[[TrainEvent], None] | None,
-) -> tuple[Reproduced, TrainingSet | None]:
-    """How it compares, and the training set. Definitions are loaded only if rows are not here."""
+    output: Path | None = None,
+) -> Reproduced:
+    """How it compares. Definitions are loaded only if rows are not here.
+
+    `output`: the file that it is written to, with a lock of its own, unless its spine is another.
+    """
     if engine is not None:
         check_engine(engine)
     file = None if isinstance(lock, Lock) else Path(lock)
@@ -67,10 +73,18 @@ def compared(
     def remake(feature: LockedFeature) -> None:
         _remake(workspace, feature, load, engine)
 
-    made = make_again(workspace, read, read_spine(asked), remake=remake, on_event=noting(on_event))
-    if made.trained is None:
-        return made.told, None
-    return made.told, training_set(workspace, made.trained, file_of(asked))
+    with nullcontext() if output is None else Output(output) as written:
+        made = make_again(
+            workspace,
+            read,
+            scan_spine(asked),
+            deliver=written.write if written else lambda block: None,
+            remake=remake,
+            on_event=noting(on_event),
+        )
+        if written and made.trained is not None:
+            written.publish(lock_of(made.trained, file_of(asked)), None)
+    return made.told
 
 
 def _spine_beside(lock: Lock, file: Path | None) -> Path:

@@ -51,18 +51,16 @@ def reproduce(
         _check_output(output, lock, spine)
     api = load_module("mlforge.api.reproduction", None)
     with screen.progress() as progress:
-        told, training = api.compared(
+        told = api.compared(
             lock,
             store=here.store(),
             spine=spine,
             load=None if dry_run else here.load,
             engine=engine,
             on_event=lambda e: progress.say(str(e), e.number, e.count),
+            output=None if dry_run else output,
         )
-        is_written = output is not None and training is not None and not dry_run
-        if is_written:
-            progress.say(f"writing {output}", 1, 1)
-            training.save(output)
+    is_written = output is not None and told.found is not None and not dry_run
     if json:
         record = {**told.to_dict(), "output": str(output) if is_written else None}
         screen.document(Format.JSON, "mlforge.reproduce/v1", record, "features", Table((), ()))

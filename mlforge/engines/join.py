@@ -49,12 +49,14 @@ class Matches:
     @property
     def rows(self) -> Int64s:
         """What each row of the spine has found, in the spine's order."""
-        return self.found[self.places.to_numpy()]
+        rows: Int64s = self.found[self.places.to_numpy()]
+        return rows
 
     @property
     def ages(self) -> Int64s:
         """How old that is, in the spine's order."""
-        return self.since[self.places.to_numpy()]
+        ages: Int64s = self.since[self.places.to_numpy()]
+        return ages
 
     @property
     def ages_found(self) -> Int64s:

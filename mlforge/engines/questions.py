@@ -123,13 +123,15 @@ def _packed(keys: pl.DataFrame, bits: int) -> Int64s | None:
 
 
 def _digit(key: pl.Series) -> _Digit | None:
-    if not key.dtype.is_integer() or key.dtype in (pl.Int128, pl.UInt128):
+    if not key.dtype.is_integer():
         return None
-    low, high = int(key.min() or 0), int(key.max() or 0)
+    numbers = key.cast(pl.Int64, strict=False)
+    if numbers.null_count():
+        return None
+    values = numbers.to_numpy()
+    low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
     bits = (high - low).bit_length()
-    if bits >= _BITS or not -(2**63) <= low <= high < 2**63:
-        return None
-    return _Digit(key.cast(pl.Int64).to_numpy() - low, bits)
+    return None if bits >= _BITS else _Digit(values - low, bits)
 
 
 def _hashed(keys: pl.DataFrame) -> tuple[Int64s, Int64s]:

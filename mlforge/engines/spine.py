@@ -20,31 +20,52 @@ from mlforge.types.arrow import from_arrow
 _TIMES = (pl.Datetime, pl.Date, pl.Null)
 
 
-def cast_keys(
-    spine: pl.DataFrame, types: Mapping[str, pl.DataType], on: Mapping[str, str] | None = None
-) -> pl.DataFrame:
-    """The table's keys, of the types that `types` gives by name, as the spine has them.
+class KeyCasts:
+    """Casts of a spine's keys to a table's types, block by block; what does not fit is told once.
 
-    `on`: by key the spine's column, where it is called otherwise. Only casts that lose nothing:
-    integers of any width, decimals and instants whose values all fit, categorical to string.
-    Raises InvalidSpine and KeyTypeMismatch, which list every column.
+    `types`: of the table's keys, by name. `on`: by key the spine's column, where it is called
+    otherwise. Only casts that lose nothing: integers of any width, decimals and instants whose
+    values all fit, categorical to string.
     """
-    columns = {name: (on or {}).get(name, name) for name in types}
-    absent = [column for column in columns.values() if column not in spine.columns]
-    if absent:
-        raise InvalidSpine(
-            f"the spine has no column {', '.join(absent)}",
-            hint=did_you_mean(absent[0], spine.columns),
-        )
-    casts = {name: _cast(spine[columns[name]], dtype) for name, dtype in types.items()}
-    wrong = [name for name, cast in casts.items() if cast is None]
-    if wrong:
-        first, dtype = columns[wrong[0]], types[wrong[0]]
-        raise KeyTypeMismatch(
-            "\n".join(_mismatch(spine[columns[name]], types[name]) for name in wrong),
-            hint=f"make {first} {_name(first, dtype)} first",
-        )
-    return pl.DataFrame([cast.alias(name) for name, cast in casts.items() if cast is not None])
+
+    def __init__(
+        self, types: Mapping[str, pl.DataType], on: Mapping[str, str] | None = None
+    ) -> None:
+        self._types = types
+        self._columns = {name: (on or {}).get(name, name) for name in types}
+        # By key, of what does not fit, the column with the first value that shows it.
+        self._wrong: dict[str, pl.Series] = {}
+
+    def of(self, spine: pl.DataFrame) -> pl.DataFrame | None:
+        """The keys as the table has them; None once there is one that does not fit.
+
+        Raises InvalidSpine, which lists every column that is not there.
+        """
+        absent = [column for column in self._columns.values() if column not in spine.columns]
+        if absent:
+            raise InvalidSpine(
+                f"the spine has no column {', '.join(absent)}",
+                hint=did_you_mean(absent[0], spine.columns),
+            )
+        casts = list[pl.Series]()
+        for name, dtype in self._types.items():
+            keys = spine[self._columns[name]]
+            cast = _cast(keys, dtype)
+            if cast is not None:
+                casts.append(cast.alias(name))
+            elif not len(self._wrong.get(name, ())):
+                self._wrong[name] = keys.filter(_misfits(keys, dtype)).head(1)
+        return None if self._wrong else pl.DataFrame(casts)
+
+    def check(self) -> None:
+        """Raises KeyTypeMismatch, which lists every column."""
+        wrong = [name for name in self._types if name in self._wrong]
+        if wrong:
+            first, dtype = self._columns[wrong[0]], self._types[wrong[0]]
+            raise KeyTypeMismatch(
+                "\n".join(_mismatch(self._wrong[name], self._types[name]) for name in wrong),
+                hint=f"make {first} {_name(first, dtype)} first",
+            )
 
 
 def time_columns(spine: pl.DataFrame) -> list[str]:
@@ -116,15 +137,17 @@ def _lost(before: pl.Series, after: pl.Series) -> pl.Series:
     return before.is_not_null() & (after.is_null() | before.ne_missing(back))
 
 
-def _mismatch(keys: pl.Series, dtype: pl.DataType) -> str:
-    """What is wrong with a key column, with a value that shows it."""
-    bad = keys.is_not_null()
+def _misfits(keys: pl.Series, dtype: pl.DataType) -> pl.Series:
     if _is_kin(keys.dtype, dtype):
-        bad = _lost(keys, keys.cast(dtype, strict=False))
-    samples = keys.filter(bad).head(1).to_list()
-    sample = f" (for example {samples[0]!r})" if samples else ""
-    spine, table = _name(keys.name, keys.dtype), _name(keys.name, dtype)
-    return f"{keys.name} is {spine} in the spine and {table} in the feature{sample}"
+        return _lost(keys, keys.cast(dtype, strict=False))
+    return keys.is_not_null()
+
+
+def _mismatch(shown: pl.Series, dtype: pl.DataType) -> str:
+    """What is wrong with a key column, with a value that shows it, if there is one."""
+    sample = f" (for example {shown[0]!r})" if len(shown) else ""
+    spine, table = _name(shown.name, shown.dtype), _name(shown.name, dtype)
+    return f"{shown.name} is {spine} in the spine and {table} in the feature{sample}"
 
 
 def _name(column: str, dtype: pl.DataType) -> str:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from mlforge.content import Content, content_hash
 from mlforge.errors import LockCorrupt, LockNotFound
 from mlforge.flows.ingredients import SEMANTICS
-from mlforge.flows.train import Selected, Trained, canonical_columns
+from mlforge.flows.joining import Selected
+from mlforge.flows.tally import canonical_columns
+from mlforge.flows.train import Trained
 from mlforge.ids import ColumnDigest
 from mlforge.lock import (
     LARGEST,
@@ -35,45 +37,43 @@ _PACKAGES = ("mlforge", "numpy", "polars", "pyarrow", "tzdata")
 
 def lock_of(trained: Trained, spine: Path | None) -> Lock:
     """The lock of what was joined; `spine`: the file that it was read from."""
-    frame = trained.frame
-    nulls = frame.select(
-        called for selected in trained.chosen for called in selected.names.values()
-    ).null_count()
+    rows = trained.provenance.rows
     return Lock(
         commit=trained.provenance.commit,
         is_dirty=trained.provenance.is_dirty,
-        features=tuple(_feature(s, trained.content, nulls) for s in trained.chosen),
-        spine=spine_of(frame.select(trained.spine_columns), trained.content, spine),
+        features=tuple(_feature(s, trained) for s in trained.chosen),
+        spine=spine_of(trained.spine, rows, trained.content, spine),
         rule=trained.rule,
         semantics=SEMANTICS,
         versions=versions_here(),
         output=None,
-        rows=frame.height,
+        rows=rows,
         content_hash=trained.content.hash,
     )
 
 
-def _feature(selected: Selected, content: Content, nulls: pl.DataFrame) -> LockedFeature:
+def _feature(selected: Selected, trained: Trained) -> LockedFeature:
+    digests, nulls = trained.content.columns, trained.nulls
     return LockedFeature(
         manifest=selected.manifest,
         commit=selected.pin.commit,
         objects=selected.pin.objects,
         columns=tuple(
-            LockedColumn(name, called, nulls[called].item(), ColumnDigest(content.columns[called]))
+            LockedColumn(name, called, nulls[called], ColumnDigest(digests[called]))
             for name, called in selected.names.items()
         ),
         on=selected.on,
     )
 
 
-def spine_of(spine: pl.DataFrame, content: Content, file: Path | None) -> LockedSpine:
-    """A spine by content. `content`: of a frame that has at least its columns."""
+def spine_of(spine: pl.DataFrame, rows: int, content: Content, file: Path | None) -> LockedSpine:
+    """A spine of so many rows by content. `content`: of a frame that has at least its columns."""
     columns = tuple(c for c in canonical_columns(spine) if c.name in content.columns)
     hashed = {column.name for column in columns}
     return LockedSpine(
         file=file.name if file is not None and is_file_name(file.name) else None,
-        rows=spine.height,
-        content_hash=content_hash(columns, content.columns, spine.height),
+        rows=rows,
+        content_hash=content_hash(columns, content.columns, rows),
         columns=tuple(SpineColumn(c, ColumnDigest(content.columns[c.name])) for c in columns),
         unhashed=tuple(name for name in spine.columns if name not in hashed),
     )

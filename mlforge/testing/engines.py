@@ -41,7 +41,7 @@ from mlforge.definitions.validators import (
 from mlforge.engines.base import Engine, Failure, SourceFiles
 from mlforge.engines.join import Timeline, take
 from mlforge.engines.questions import Questions
-from mlforge.engines.spine import cast_keys
+from mlforge.engines.spine import KeyCasts
 from mlforge.errors import DuplicateKeys, InvalidTimes, MlforgeError, SumOverflow
 from mlforge.schema import Schema
 from mlforge.testing import oracle, sizes
@@ -175,7 +175,9 @@ def _joined(engine: Engine, cases: Futures, output: list[Row]) -> list[object]:
     types = {key: table.schema[key] for key in cases.feature.keys}
     spine = frame_of(cases.spine, {**{key: cases.schema[key] for key in types}, "s": UTC})
     timeline = Timeline(table, cases.rule(built.horizon, max_age=2 * DAY))
-    matches = timeline.match(Questions(cast_keys(spine, types), spine["s"]))
+    keys = KeyCasts(types).of(spine)
+    assert keys is not None
+    matches = timeline.match(Questions(keys, spine["s"]))
     return _all_bits(rows_of(take(table.drop(cases.feature.order), matches)))
 
 
