@@ -27,6 +27,7 @@ GROUPS = {
     "Reading and training": (
         "LocalStore",
         "get_training_data",
+        "sink_training_data",
         "FeatureSpec",
         "FeatureService",
         "TrainingSet",

@@ -12,7 +12,7 @@ import polars as pl
 from mlforge.flows.joining import Joining
 
 # Larger objects wait for their turn: two tables are in memory while one is read ahead.
-_MOST_BYTES = 512 << 20
+_MOST_BYTES = 128 << 20
 
 
 class Ahead:

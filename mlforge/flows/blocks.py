@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 # What a block may become with all columns of the features, at eight bytes a value.
-_BYTES = 256 << 20
+_BYTES = 128 << 20
 _LEAST_ROWS = 1 << 16
 
 
