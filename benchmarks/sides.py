@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import resource
 import subprocess
 import sys
@@ -21,6 +22,9 @@ HERE = Path(__file__).resolve().parent
 FEAST = HERE.parent / ".venv-feast" / "bin" / "python"
 NO_FEAST = "Feast: not here; `make feast` installs it into .venv-feast, and this runs it beside."
 MEGABYTE = 1 << 20 if sys.platform == "darwin" else 1 << 10
+# How many calls for so many entities.
+READS = {1: 5_000, 100: 1_000}
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -67,6 +71,33 @@ def measure(work: Callable[[], T]) -> tuple[T, dict[str, float]]:
     seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return result, {"seconds": seconds, "cpu": cpu, "peak": after.ru_maxrss / MEGABYTE}
+
+
+def read_calls(
+    entities: int,
+    prepare: Callable[[list[int]], A],
+    call: Callable[[A], T],
+    is_right: Callable[[list[int], T], bool],
+) -> dict[str, float]:
+    """Microseconds of a call for 1 and for 100 entities: `p50 of 1`, `p99 of 100`.
+
+    Only `call` is on the clock; a wrong answer to one of the last calls is an error.
+    """
+    chance, found = random.Random(1), dict[str, float]()
+    for size, calls in READS.items():
+        asked = [chance.sample(range(entities), size) for _ in range(calls)]
+        prepared = [prepare(ids) for ids in asked]
+        answers, times = [call(one) for one in prepared[:50]], []
+        for one in prepared:
+            started = time.perf_counter_ns()
+            answer = call(one)
+            times.append((time.perf_counter_ns() - started) / 1e3)
+            answers.append(answer)
+            del answers[:-50]
+        assert all(map(is_right, asked[-50:], answers))
+        times.sort()
+        found |= {f"p50 of {size}": times[calls // 2], f"p99 of {size}": times[calls * 99 // 100]}
+    return found
 
 
 def medians(results: Sequence[dict[str, float]]) -> dict[str, float]:

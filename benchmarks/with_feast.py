@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pandas as pd
 from feast import Entity, FeatureStore, FeatureView, Field, FileSource, RepoConfig
 from feast.types import Float64
 from feast.value_type import ValueType
-from sides import limit_memory, measure
+from sides import limit_memory, measure, read_calls
 
 
 def store_of(asked: dict[str, Any], online: str | None = None) -> FeatureStore:
@@ -62,7 +62,37 @@ def train(asked: dict[str, Any]) -> dict[str, float]:
     return measured
 
 
-WORK = {"train": train}
+def load(asked: dict[str, Any]) -> dict[str, float]:
+    """All entities, materialized into the server at `online`."""
+    store = store_of(asked, asked["online"])
+    start, end = (datetime.fromisoformat(asked[name]) for name in ("start", "end"))
+    _, measured = measure(lambda: store.materialize(start, end))
+    return measured
+
+
+def read(asked: dict[str, Any]) -> dict[str, float]:
+    """Calls for one entity and for a hundred, from what `load` has put there."""
+    store = store_of(asked, asked["online"])
+    columns = asked["features"]["activity"]["columns"]
+    names = [f"activity:{column}" for column in columns]
+    known = pd.read_parquet(asked["features"]["activity"]["path"]).set_index("user_id")[columns]
+
+    def call(rows: list[dict[str, int]]) -> dict[str, list[Any]]:
+        return store.get_online_features(features=names, entity_rows=rows).to_dict()
+
+    def prepare(ids: list[int]) -> list[dict[str, int]]:
+        return [{"user_id": number} for number in ids]
+
+    def values(answer: dict[str, list[Any]]) -> list[tuple[float, ...]]:
+        return list(zip(*(answer[column] for column in columns), strict=True))
+
+    def is_right(ids: list[int], answer: dict[str, list[Any]]) -> bool:
+        return values(answer) == list(known.loc[ids].itertuples(index=False, name=None))
+
+    return read_calls(asked["entities"], prepare, call, is_right)
+
+
+WORK = {"train": train, "load": load, "read": read}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
