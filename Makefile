@@ -50,6 +50,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/pit.py --growth
 	$(BIN)/python benchmarks/wide.py
 	$(BIN)/python benchmarks/wide.py --feast
+	$(BIN)/python benchmarks/online.py
 	$(BIN)/python benchmarks/out_of_core.py
 
 # Beside which some benchmarks run, in a venv of its own: its libraries are not mlforge's.

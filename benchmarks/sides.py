@@ -58,7 +58,8 @@ def run(command: Sequence[object], folder: Path, timeout: float | None = None) -
     if timeout and lasted >= timeout:
         why = f"stopped after {lasted:,.0f} s"
     else:
-        told = [line.strip() for line in errors if line.strip()] or ["nothing said"]
+        # Some libraries say more, below the error.
+        told = [line.strip() for line in errors if "Error" in line] or ["nothing said"]
         why = f"ended after {lasted:,.0f} s with {process.returncode} ({told[-1][:120]})"
     cpu = used.ru_utime + used.ru_stime
     raise Failed(f"{why}, {cpu:,.0f} s of CPU and {used.ru_maxrss / MEGABYTE:,.0f} MB by then")

@@ -1,14 +1,16 @@
 """Wide: training data of 1,000 columns, beside reading them, and beside Feast.
 
-    python benchmarks/wide.py [RUNS] [ROWS]
-    python benchmarks/wide.py --feast [COLUMNS] [SECONDS] [GIB]
+    python benchmarks/wide.py [RUNS] [USERS]
+    python benchmarks/wide.py --feast [COLUMNS] [SECONDS] [GIB] [USERS]
 
-Ten features of 100 columns and ROWS rows each (29,000: about 37 MB of Parquet, of numbers with two
-decimals) are joined to a spine of 17,000 rows. "Reading" only reads the same columns in Polars.
-Each run is a process of its own, in turn; a row is a median.
+Ten features of 100 columns, about 37 MB of Parquet, are joined to a spine of 17,000 rows: once
+29,000 rows a feature of numbers with two decimals, once 4,000 rows of any doubles. "Reading" only
+reads the same columns in Polars. Each run is a process of its own, in turn; a row is a median.
 
-`--feast` asks Feast and mlforge for the first COLUMNS of each feature (10), once. Of all 100, Feast
-0.67 takes half an hour and 50 GB: it is stopped after SECONDS (600), and gets GIB of addresses (8).
+`--feast` asks Feast and mlforge for the first COLUMNS of each feature (10), once. Feast 0.67 joins
+each row of the spine with all earlier rows of its user, before it takes the last one: of few USERS
+(200) and many columns that is more memory than most machines have. So it is stopped after SECONDS
+(600), and gets GIB of addresses (8), not all of which is memory.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from sides import FEAST, NO_FEAST, Failed, measure, medians, repository, run, ru
 FEATURES = [f"f{n}" for n in range(10)]
 COLUMNS = 100
 SPINE = 17_000
+# Rows of a feature, and how many decimals its numbers have.
+KINDS = {"two decimals": (29_000, 2), "doubles": (4_000, 16)}
 SIDES = (("mlforge", COLUMNS), ("reading", COLUMNS), ("mlforge", 0), ("reading", 0))
 DEFINITIONS = """
 import mlforge as mlf
@@ -39,29 +43,31 @@ def {0}(rows):
 """
 
 
-def main(runs: int, rows: int) -> None:
+def main(runs: int, users: int) -> None:
     """All columns and three of them, and what only reading them takes."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        _prepare(root, rows)
-        measured: dict[tuple[str, int], list[dict[str, float]]] = {side: [] for side in SIDES}
-        for _ in range(runs):
-            for (side, columns), results in measured.items():
-                results.append(_run(root, side, columns))
+    for kind in KINDS:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            _prepare(root, kind, users)
+            measured: dict[tuple[str, int], list[dict[str, float]]] = {side: [] for side in SIDES}
+            for _ in range(runs):
+                for (side, columns), results in measured.items():
+                    results.append(_run(root, side, columns))
         print(f"medians of {runs} runs")
         found = {side: medians(results) for side, results in measured.items()}
         for (side, columns), of in found.items():
             ratio = of["seconds"] / found["reading", columns]["seconds"]
-            _print(side, columns, of, f"{ratio:5.2f} x reading")
+            _print(side, columns, of, f"{ratio:6.2f} x reading")
 
 
-def _prepare(root: Path, rows: int) -> None:
+def _prepare(root: Path, kind: str, users: int) -> None:
     # A process begins with the peak of the one that it came from: nothing large is done here.
-    subprocess.run([sys.executable, __file__, "--prepare", str(rows)], cwd=root, check=True)
+    command = [sys.executable, __file__, "--prepare", kind, str(users)]
+    subprocess.run(command, cwd=root, check=True)
     size = sum(path.stat().st_size for path in root.glob("feature_store/*/1.0.0/data.parquet"))
     print(
-        f"{SPINE:,} rows of a spine; {len(FEATURES)} features of {rows:,} rows and {COLUMNS}",
-        f"columns, {size / 1e6:.0f} MB of Parquet",
+        f"{SPINE:,} rows of a spine; {len(FEATURES)} features of {KINDS[kind][0]:,} rows and",
+        f"{COLUMNS} columns, {kind}, {users:,} users, {size / 1e6:.0f} MB of Parquet",
         flush=True,
     )
 
@@ -78,14 +84,14 @@ def _print(side: str, columns: int, of: dict[str, float], told: str) -> None:
     )
 
 
-def beside_feast(columns: int, seconds: int, gigabytes: int) -> None:
+def beside_feast(columns: int, seconds: int, gigabytes: int, users: int) -> None:
     """Some columns of each feature, by mlforge and by Feast, once."""
     if not FEAST.exists():
         print(NO_FEAST)
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        _prepare(root, 29_000)
+        _prepare(root, "two decimals", users)
         ours = _run(root, "mlforge", columns)
         _print("mlforge", columns, ours, "   1 x mlforge")
         features = {
@@ -105,19 +111,20 @@ def beside_feast(columns: int, seconds: int, gigabytes: int) -> None:
 # -- in the child ------------------------------------------------------------------------------
 
 
-def prepare(rows: int) -> None:
-    """Features of 200 users, and a spine about them."""
+def prepare(kind: str, users: int) -> None:
+    """Features of these users, and a spine about them."""
     import numpy as np
 
     import mlforge as mlf
 
     repository()
-    users, seconds = 200, 365 * 86_400
+    (rows, decimals), seconds = KINDS[kind], 365 * 86_400
     for number, name in enumerate(FEATURES):
         rng = np.random.default_rng(number)
         # Each moment of a user once: a feature's rows are unique in key and time.
         at = np.arange(rows) // users * (seconds // (rows // users + 1))
-        columns = {column: rng.normal(size=rows).round(2) for column in _columns(name, COLUMNS)}
+        names = _columns(name, COLUMNS)
+        columns = {column: rng.normal(size=rows).round(decimals) for column in names}
         _with_times({"user_id": np.arange(rows) % users, "at": at, **columns}, "at").write_parquet(
             f"{name}.parquet"
         )
@@ -183,8 +190,8 @@ if __name__ == "__main__":
     if arguments[:1] == ["--child"]:
         child(arguments[1], int(arguments[2]))
     elif arguments[:1] == ["--prepare"]:
-        prepare(int(arguments[1]))
+        prepare(arguments[1], int(arguments[2]))
     elif arguments[:1] == ["--feast"]:
-        beside_feast(*[*map(int, arguments[1:]), *(10, 600, 8)[len(arguments) - 1 :]])
+        beside_feast(*[*map(int, arguments[1:]), *(10, 600, 8, 200)[len(arguments) - 1 :]])
     else:
-        main(*[*map(int, arguments), *(5, 29_000)[len(arguments) :]])
+        main(*[*map(int, arguments), *(5, 200)[len(arguments) :]])
