@@ -596,6 +596,16 @@ class NothingToTag(NotFound):
     code = "MLF0618"
 
 
+class TagCorrupt(Corrupt):
+    """A tag's message pins a feature service to something else than its commit has.
+
+    mlforge writes such lines (`Mlforge-Service`) with the tag, and they never change: this one was
+    made or edited by hand. `git show TAG` shows it; `--at 'TAG^{}'` takes what the commit has.
+    """
+
+    code = "MLF0619"
+
+
 # -- 07 objects -------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from mlforge.api.journal import noting
 from mlforge.api.store import LocalStore
 from mlforge.api.training import Spine, TrainingSet, file_of, read_spine, training_set
 from mlforge.errors import FeatureNotFound, ObjectNotFound, RowsNotMadeAgain, SpineNotFound
-from mlforge.flows.lock import read_lock
+from mlforge.flows.lock_file import read_lock
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.reproduce import Reproduced
 from mlforge.flows.reproduce import reproduce as make_again

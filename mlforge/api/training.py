@@ -145,7 +145,7 @@ def get_training_data(
     trained = train(
         workspace,
         read_spine(spine),
-        opened(workspace, features, commit),
+        opened(workspace, features, at, commit),
         Rule(timestamp, exact_matches, full_names, timezone, ambiguous == "earliest"),
         at=commit,
         on_event=noting(on_event),

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlforge.content import Content, content_hash
-from mlforge.errors import LockCorrupt, LockNotFound
 from mlforge.flows.ingredients import SEMANTICS
 from mlforge.flows.train import Selected, Trained, canonical_columns
 from mlforge.ids import ColumnDigest
 from mlforge.lock import (
-    LARGEST,
-    SUFFIX,
     Lock,
     LockedColumn,
     LockedFeature,
@@ -23,7 +19,6 @@ from mlforge.lock import (
     SpineColumn,
     is_file_name,
 )
-from mlforge.objects.files import storage_errors
 from mlforge.plugins import package_version
 
 if TYPE_CHECKING:
@@ -84,37 +79,3 @@ def versions_here() -> Mapping[str, str]:
     python = ".".join(map(str, sys.version_info[:3]))
     found = {package: package_version(package) or "unknown" for package in _PACKAGES}
     return {**found, "python": python}
-
-
-def lock_path(output: Path) -> Path:
-    """Where the lock of an output is: `train.lock.json` beside `train.parquet`."""
-    return output.with_name(output.stem + SUFFIX)
-
-
-def read_lock(path: Path) -> Lock:
-    """Raises LockNotFound, LockCorrupt, FormatUnknown, StorageFailed."""
-    with storage_errors(path, "read"):
-        if not os.path.lexists(path):
-            raise _not_there(path)
-        # Another kind of file may never end.
-        if not path.is_file() or path.stat().st_size > LARGEST:
-            raise LockCorrupt(
-                f"{path} is no file, or too large to be a lock", hint="name an OUT.lock.json"
-            )
-        data = path.read_bytes()
-    return Lock.decode(data, str(path))
-
-
-def _not_there(path: Path) -> LockNotFound:
-    stem = path.name.removesuffix(SUFFIX)
-    outputs = [path.with_name(stem + kind) for kind in (".parquet", ".csv")]
-    output = next((output for output in outputs if output.is_file()), None)
-    if output is not None and path.name.endswith(SUFFIX):
-        return LockNotFound(
-            f"the lock {path} is not there",
-            cause=f"{output} is: its training was broken off, or is older than locks",
-            hint=f"mlforge train ... -o {output}",
-        )
-    return LockNotFound(
-        f"the lock {path} is not there", hint="mlforge train ... -o OUT.parquet writes one"
-    )

@@ -35,10 +35,14 @@ _LARGEST_MANIFEST = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`name`, `name@1.1.0`, `name@~=1.2` or `name@<git revision>`, taken apart."""
+    """`name`, `name@1.1.0`, `name@~=1.2` or `name@<git revision>`, taken apart.
+
+    `at`: the commit whose tree is meant, whatever else is asked for; None: as is asked.
+    """
 
     name: str
     selector: str | None
+    at: CommitId | None = None
 
     @classmethod
     def parse(cls, text: str) -> Reference:
@@ -66,13 +70,13 @@ class Resolved:
 
 
 def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> Resolved:
-    """The version that a reference means, in the work tree or in a commit's tree.
+    """The version that a reference means, in the work tree or in the tree of the commit `at`.
 
     A full version wins over a tag of that name. Raises FeatureNotFound, VersionNotFound,
     RevisionNotFound, InvalidReference.
     """
-    selector = reference.selector
-    if selector is not None and not _selects_version(selector):
+    selector, at = reference.selector, reference.at or at
+    if selector is not None and not selects_version(selector):
         at = _revision(workspace, reference, selector)
         selector = None
     name, note = follow(workspace, reference.name, at)
@@ -164,7 +168,8 @@ def _revision(workspace: Workspace, reference: Reference, selector: str) -> Comm
         ) from error
 
 
-def _selects_version(selector: str) -> bool:
+def selects_version(selector: str) -> bool:
+    """Whether it is a version or a range of them, and no git revision."""
     return selector.startswith("~=") or Version.is_version(selector)
 
 

@@ -19,7 +19,7 @@ from mlforge.api.project import find_project
 from mlforge.api.store import LocalStore
 from mlforge.errors import InvalidUsage, LockCorrupt, ObjectNotFound, SpineNotFound
 from mlforge.flows.keep import keep, kept, kept_objects
-from mlforge.flows.lock import lock_path, read_lock
+from mlforge.flows.lock_file import lock_path, read_lock
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock
 from tests.flows.test_remake import clone_of, hint, type_in
@@ -449,6 +449,21 @@ def test_a_kept_training_set_keeps_its_objects(trained: Shop) -> None:
     assert ObjectId.parse(newer) not in kept_objects(workspace)
     trained.mlforge(*TRAIN, "-o", "out.parquet", "--keep")
     assert len(kept(workspace)) == 2
+
+
+def test_verify_counts_what_is_kept_as_referenced(trained: Shop) -> None:
+    trained.mlforge(*TRAIN, "-o", "out.parquet", "--keep")
+    rebased(trained)
+    assert trained.json("verify")["unreferenced"] == 0
+    (path,) = (trained.root / ".git/mlforge/leases/kept").iterdir()
+    text = path.read_text()
+    path.write_text(text.replace('"rows":4', '"rows":5'))
+    done = trained.run("verify")
+    assert (done.returncode, "lock invalid" in done.stdout) == (5, True)
+    assert "also 2 objects that no version here names" in done.stdout
+    assert hint(done) == f"rm {path}"
+    path.unlink()
+    trained.mlforge("verify")
 
 
 def test_a_kept_lock_that_cannot_be_read_keeps_anything_from_being_removed(trained: Shop) -> None:
