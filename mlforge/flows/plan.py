@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import overload
 
 from mlforge import versioning
 from mlforge.canonical import Plain
@@ -103,20 +104,25 @@ def _text(version: Version | None) -> str | None:
     return None if version is None else str(version)
 
 
-class Plan(Shown, tuple[PlannedFeature, ...]):
-    """What a build would do with each feature, in declared order; then what is retired."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(Shown, Sequence[PlannedFeature]):
+    """What a build would do with each feature, in declared order; then what is retired.
 
-    _services: tuple[str, ...]
+    `services`: the feature services that it would write.
+    """
 
-    def __new__(cls, planned: Iterable[PlannedFeature] = (), services: Iterable[str] = ()) -> Plan:
-        plan = super().__new__(cls, planned)
-        plan._services = tuple(services)
-        return plan
+    features: tuple[PlannedFeature, ...]
+    services: tuple[str, ...]
 
-    @property
-    def services(self) -> tuple[str, ...]:
-        """Names of the feature services that a build would write."""
-        return self._services
+    @overload
+    def __getitem__(self, index: int) -> PlannedFeature: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[PlannedFeature, ...]: ...
+    def __getitem__(self, index: int | slice) -> PlannedFeature | tuple[PlannedFeature, ...]:
+        return self.features[index]
+
+    def __len__(self) -> int:
+        return len(self.features)
 
     def _tables(self) -> tuple[Table, ...]:
         count = sum(p.status not in (PlanStatus.UNCHANGED, PlanStatus.RETIRED) for p in self)
@@ -171,7 +177,7 @@ def plan(
     planned = tuple(map(planner.plan, features))
     return Plan(
         (*planned, *(_retired(workspace, commit, declared) if commit and declared else ())),
-        map(name_in, changed_services(workspace, services, commit)),
+        tuple(map(name_in, changed_services(workspace, services, commit))),
     )
 
 
