@@ -160,7 +160,7 @@ def training_set(workspace: Workspace, trained: Trained, spine_file: Path | None
     training = TrainingSet(trained.frame)
     training.provenance = trained.provenance
     training.notes = trained.notes
-    lock = lock_of(trained, spine_file)
+    lock = lock_of(trained, spine_file, workspace.root)
     training._joined = _Joined(trained.frame, lock, workspace, spine_file)
     return training
 

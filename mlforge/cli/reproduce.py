@@ -25,7 +25,7 @@ def reproduce(
     ],
     spine: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The spine, if it is not beside the lock"),
+        typer.Option(metavar="FILE", help="The spine, if it is not where it was"),
     ] = None,
     output: Annotated[
         Path | None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from mlforge.lock import (
     LockedSpine,
     SpineColumn,
     is_file_name,
+    is_path,
 )
 from mlforge.plugins import package_version
 
@@ -28,8 +31,11 @@ if TYPE_CHECKING:
 _PACKAGES = ("mlforge", "numpy", "polars", "pyarrow", "tzdata")
 
 
-def lock_of(trained: Trained, spine: Path | None) -> Lock:
-    """The lock of what was joined; `spine`: the file that it was read from."""
+def lock_of(trained: Trained, spine: Path | None, root: Path) -> Lock:
+    """The lock of what was joined.
+
+    `spine`: the file that it was read from. `root`: of the work tree.
+    """
     frame = trained.frame
     nulls = frame.select(
         called for selected in trained.chosen for called in selected.names.values()
@@ -38,7 +44,11 @@ def lock_of(trained: Trained, spine: Path | None) -> Lock:
         commit=trained.provenance.commit,
         is_dirty=trained.provenance.is_dirty,
         features=tuple(_feature(s, trained.content, nulls) for s in trained.chosen),
-        spine=spine_of(frame.select(trained.spine_columns), trained.content, spine),
+        spine=replace(
+            spine_of(frame.select(trained.spine_columns), trained.content),
+            file=None if spine is None or not is_file_name(spine.name) else spine.name,
+            path=None if spine is None else _path_below(root, spine),
+        ),
         rule=trained.rule,
         semantics=SEMANTICS,
         versions=versions_here(),
@@ -61,12 +71,22 @@ def _feature(selected: Selected, content: Content, nulls: pl.DataFrame) -> Locke
     )
 
 
-def spine_of(spine: pl.DataFrame, content: Content, file: Path | None) -> LockedSpine:
-    """A spine by content. `content`: of a frame that has at least its columns."""
+def _path_below(root: Path, file: Path) -> str | None:
+    """A file as git would name it; None if it is elsewhere, or a lock may not say it."""
+    # As it was typed: a folder of the work tree may be a link to another disk.
+    for found in (Path(os.path.abspath(file)), file.resolve()):
+        if found.is_relative_to(root) and found.name == file.name:
+            path = found.relative_to(root).as_posix()
+            return path if is_path(path) else None
+    return None
+
+
+def spine_of(spine: pl.DataFrame, content: Content) -> LockedSpine:
+    """A spine by content, without its file. `content`: of a frame that has at least its columns."""
     columns = tuple(c for c in canonical_columns(spine) if c.name in content.columns)
     hashed = {column.name for column in columns}
     return LockedSpine(
-        file=file.name if file is not None and is_file_name(file.name) else None,
+        file=None,
         rows=spine.height,
         content_hash=content_hash(columns, content.columns, spine.height),
         columns=tuple(SpineColumn(c, ColumnDigest(content.columns[c.name])) for c in columns),

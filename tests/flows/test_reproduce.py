@@ -370,9 +370,54 @@ def test_user_code_is_imported_only_where_rows_are_missing(trained: Shop) -> Non
 # -- bad input
 
 
-def test_a_spine_is_looked_for_beside_the_lock_and_where_it_is_said_to_be(
-    trained: Shop,
+def test_a_spine_is_found_where_it_was_in_the_repository(trained: Shop, tmp_path: Path) -> None:
+    (trained.root / "spine.parquet").rename(trained.root / "data/spine.parquet")
+    trained.mlforge("train", "data/spine.parquet", *TRAIN[2:], "-o", "out.parquet")
+    assert lock_of(trained).spine.path == "data/spine.parquet"
+    assert reproduce(trained).returncode == 0
+    moved = trained.root / "models/out.lock.json"
+    moved.parent.mkdir()
+    (trained.root / "out.lock.json").rename(moved)
+    assert trained.run("reproduce", "models/out.lock.json").returncode == 0
+    assert trained.run("reproduce", "out.lock.json", cwd=moved.parent).returncode == 0
+    assert mlf.reproduce(read_lock(moved), store=LocalStore(trained.store)).is_equal
+
+
+def test_of_two_spines_the_hash_decides(trained: Shop) -> None:
+    folder = trained.root / "models"
+    folder.mkdir()
+    shutil.copy(trained.root / "spine.parquet", folder)
+    (trained.root / "out.lock.json").rename(folder / "out.lock.json")
+    command = ("reproduce", "models/out.lock.json")
+    edit_spine(trained, lambda df: df.reverse())
+    assert trained.run(*command).returncode == 0
+    pl.read_parquet(trained.root / "spine.parquet").write_parquet(folder / "spine.parquet")
+    done = trained.run(*command)
+    assert (done.returncode, "user_id of the spine has other values" in done.stdout) == (1, True)
+
+
+def test_a_spine_outside_of_the_repository_is_named_alone(trained: Shop, tmp_path: Path) -> None:
+    outside = tmp_path / "spine.parquet"
+    (trained.root / "spine.parquet").rename(outside)
+    trained.mlforge("train", str(outside), *TRAIN[2:], "-o", "out.parquet")
+    assert lock_of(trained).spine.path is None
+    assert str(tmp_path) not in (trained.root / "out.lock.json").read_text()
+    assert reproduce(trained).returncode == 3
+    assert reproduce(trained, "--spine", str(outside)).returncode == 0
+
+
+def test_a_spine_behind_a_link_of_the_repository_is_found_there(
+    trained: Shop, tmp_path: Path
 ) -> None:
+    (tmp_path / "disk").mkdir()
+    (trained.root / "disk").symlink_to(tmp_path / "disk")
+    (trained.root / "spine.parquet").rename(trained.root / "disk/spine.parquet")
+    trained.mlforge("train", "disk/spine.parquet", *TRAIN[2:], "-o", "out.parquet")
+    assert lock_of(trained).spine.path == "disk/spine.parquet"
+    assert reproduce(trained).returncode == 0
+
+
+def test_a_spine_that_is_nowhere_is_told(trained: Shop) -> None:
     (trained.root / "spine.parquet").rename(trained.root / "data/spine.parquet")
     done = reproduce(trained)
     assert (done.returncode, "error[MLF0507]" in done.stderr) == (3, True)
