@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli import completion
 from mlforge.cli.context import AnswerOption, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import rows, seconds
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
 def reproduce(
     context: typer.Context,
     lock: Annotated[
-        Path, typer.Argument(metavar="LOCK", help="OUT.lock.json, which train has written")
+        Path,
+        typer.Argument(
+            metavar="LOCK",
+            help="OUT.lock.json, which train has written",
+            autocompletion=completion.locks,
+        ),
     ],
     spine: Annotated[
         Path | None,
