@@ -725,5 +725,10 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
         return f"did you mean {near[0]}?"
     if not known:
         return None
-    more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-    return "there are: " + ", ".join(known[:10]) + more
+    return f"there are: {shown(known)}"
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more

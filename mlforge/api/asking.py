@@ -6,9 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from mlforge.definitions.service import FeatureLike, FeatureService, FeatureSpec
 from mlforge.errors import InvalidReference, InvalidUsage, MlforgeError, RevisionNotFound
-from mlforge.flows.resolve import Reference, selects_version, versions
+from mlforge.flows.resolve import Reference, follow, selects_version, versions
 from mlforge.flows.service_pins import wanted_at
-from mlforge.flows.services import Service, Wanted, read_service
+from mlforge.flows.services import (
+    Service,
+    Wanted,
+    read_service,
+    refuse_missing,
+    service_names,
+)
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, parse_name
 
@@ -50,6 +56,8 @@ def _features_of(
         return (wanted,)
     service = read_service(workspace, name, at)
     if service is None:
+        refuse_missing(workspace, name, at)
+        follow(workspace, name, at, service_names(workspace, at))
         return (wanted,)
     if selector is not None and selects_version(selector):
         raise InvalidReference(

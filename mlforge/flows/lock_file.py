@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
-from mlforge.errors import LockCorrupt, LockNotFound
+from mlforge.errors import InvalidUsage, LockCorrupt, LockNotFound
 from mlforge.lock import LARGEST, SUFFIX, Lock
 from mlforge.objects.files import storage_errors
 
@@ -16,7 +17,12 @@ def lock_path(output: Path) -> Path:
 
 
 def read_lock(path: Path) -> Lock:
-    """Raises LockNotFound, LockCorrupt, FormatUnknown, StorageFailed."""
+    """Raises LockNotFound, LockCorrupt, FormatUnknown, StorageFailed; InvalidUsage for an output."""
+    place = lock_path(path)
+    if not path.name.endswith(SUFFIX) and place.is_file():
+        raise InvalidUsage(
+            f"{path} is no lock; {place} is", hint=f"mlforge reproduce {shlex.quote(str(place))}"
+        )
     with storage_errors(path, "read"):
         if not os.path.lexists(path):
             raise _not_there(path)

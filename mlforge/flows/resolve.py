@@ -88,10 +88,13 @@ def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> 
     return Resolved(read_manifest(workspace, name, version, at), at, note)
 
 
-def follow(workspace: Workspace, name: str, at: CommitId | None) -> tuple[str, str | None]:
+def follow(
+    workspace: Workspace, name: str, at: CommitId | None, others: Iterable[str] = ()
+) -> tuple[str, str | None]:
     """What a feature is called in the tree that is read, and a note if that is another name.
 
-    A name that is in the tree means itself. Raises FeatureNotFound.
+    A name that is in the tree means itself. `others`: what else may be meant by a mistyped name.
+    Raises FeatureNotFound.
     """
     # Nearly always; then no other feature is looked at, however many there are.
     if _is_name(name) and versions(workspace, name, at):
@@ -108,7 +111,7 @@ def follow(workspace: Workspace, name: str, at: CommitId | None) -> tuple[str, s
         )
     raise FeatureNotFound(
         f"no feature is called {name}{_place(at)}",
-        hint=did_you_mean(name, names) or "mlforge build",
+        hint=did_you_mean(name, [*names, *others]) or ("mlforge log" if at else "mlforge build"),
     )
 
 

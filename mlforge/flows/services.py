@@ -157,6 +157,12 @@ def service_names(workspace: Workspace, at: CommitId | None) -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in found if name.endswith(_SUFFIX)))
 
 
+def refuse_missing(workspace: Workspace, name: str, at: CommitId | None) -> None:
+    """Raise FeatureNotFound for a service that HEAD has and the work tree has not."""
+    if at is None and at_head(workspace, service_path(workspace, name)) is not None:
+        raise missing_service(workspace, name)
+
+
 def missing_service(workspace: Workspace, name: str) -> FeatureNotFound:
     """What to say of a service that HEAD has and the work tree has not."""
     path = service_path(workspace, name)

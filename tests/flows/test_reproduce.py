@@ -442,6 +442,11 @@ def test_an_edited_hash_is_corrupt(trained: Shop) -> None:
     assert (done.returncode, "error[MLF0505]" in done.stderr) == (5, True)
 
 
+def test_an_output_in_place_of_its_lock_is_told(trained: Shop) -> None:
+    done = trained.run("reproduce", "out.parquet")
+    assert (done.returncode, hint(done)) == (2, "mlforge reproduce out.lock.json")
+
+
 def test_a_folder_is_no_lock(trained: Shop) -> None:
     (trained.root / "folder.lock.json").mkdir()
     assert trained.run("reproduce", "folder.lock.json").returncode == 5

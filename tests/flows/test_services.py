@@ -327,8 +327,18 @@ def test_one_that_is_declared_as_committed_again_is_put_back(
     assert file_of(served).read_bytes() == before
 
 
+def test_a_mistyped_one_is_a_candidate(served: Shop) -> None:
+    options = ("--timestamp", "when", "-o", "out.csv")
+    for name, told in (("chrn", "did you mean churn?"), ("x", "churn, user_profile, user_spend")):
+        done = served.run("train", "spine.parquet", "-f", name, *options)
+        assert (done.returncode, told in done.stderr) == (3, True), done.stderr
+
+
 def test_one_that_is_committed_and_not_here_is_missing(served: Shop) -> None:
     file_of(served).unlink()
+    options = ("--timestamp", "when", "-o", "out.csv")
+    done = served.run("train", "spine.parquet", "-f", "churn", *options)
+    assert (done.returncode, "missing in the work tree" in done.stderr) == (3, True)
     done = served.run("verify", "--quick")
     assert (done.returncode, "missing" in done.stdout) == (3, True)
     hint = done.stderr.partition("hint: ")[2].splitlines()[0]
