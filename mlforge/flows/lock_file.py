@@ -17,7 +17,7 @@ def lock_path(output: Path) -> Path:
 
 
 def read_lock(path: Path) -> Lock:
-    """Raises LockNotFound, LockCorrupt, FormatUnknown, StorageFailed; InvalidUsage for an output."""
+    """Raises InvalidUsage, LockNotFound, LockCorrupt, FormatUnknown, StorageFailed."""
     place = lock_path(path)
     if not path.name.endswith(SUFFIX) and place.is_file():
         raise InvalidUsage(

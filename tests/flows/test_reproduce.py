@@ -273,6 +273,19 @@ def test_missing_rows_are_made_again_by_either_engine(
     assert "made again" not in reproduce(clone).stdout
 
 
+def test_two_that_make_the_same_rows_at_once_are_both_equal(trained: Shop, tmp_path: Path) -> None:
+    clone = in_clone(trained, tmp_path)
+    outputs = ("first.parquet", "second.parquet", "second.parquet")
+    running = [clone.start("reproduce", "out.lock.json", "-o", output) for output in outputs]
+    for process in running:
+        told = process.communicate()
+        assert process.returncode == 0, told
+    first, second = ((clone.root / name).read_bytes() for name in outputs[:2])
+    assert first == second
+    clone.mlforge("verify")
+    assert not [*clone.root.rglob(".tmp-*")]
+
+
 def in_clone(shop: Shop, folder: Path) -> Shop:
     clone = clone_of(shop, folder / "clone")
     for name in ("spine.parquet", "out.lock.json"):
@@ -445,6 +458,27 @@ def test_an_edited_hash_is_corrupt(trained: Shop) -> None:
 def test_an_output_in_place_of_its_lock_is_told(trained: Shop) -> None:
     done = trained.run("reproduce", "out.parquet")
     assert (done.returncode, hint(done)) == (2, "mlforge reproduce out.lock.json")
+
+
+@pytest.mark.parametrize("size", [0, 16 << 20, (16 << 20) + 1])
+def test_a_lock_of_any_size_is_refused_at_once(trained: Shop, size: int) -> None:
+    with (trained.root / "out.lock.json").open("wb") as file:
+        file.truncate(size)
+    done = reproduce(trained)
+    assert (done.returncode, "error[MLF0505]" in done.stderr) == (5, True)
+
+
+def test_what_a_hostile_lock_says_is_escaped(trained: Shop) -> None:
+    lock, evil = lock_of(trained), "\x1b[2J\n\u202e"
+    spine = replace(lock.spine, unhashed=(evil,))
+    (trained.root / "out.lock.json").write_bytes(
+        replace(lock, spine=spine, versions={evil: evil}).encode()
+    )
+    done = reproduce(trained)
+    assert done.returncode == 1
+    assert "the spine has no column" in done.stdout
+    told = (done.stdout + done.stderr).replace("\n", "")
+    assert told.isprintable()
 
 
 def test_a_folder_is_no_lock(trained: Shop) -> None:
