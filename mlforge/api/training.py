@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -15,7 +16,7 @@ from mlforge.api.store import LocalStore
 from mlforge.arrow import ArrowFrame
 from mlforge.definitions.service import FeatureLike, FeatureService
 from mlforge.engines import frames
-from mlforge.errors import InvalidSpine, InvalidUsage
+from mlforge.errors import InvalidSpine, InvalidUsage, shown
 from mlforge.flows.lock import lock_of
 from mlforge.flows.save import check_output, save
 from mlforge.flows.train import Trained, TrainEvent, train
@@ -142,17 +143,25 @@ def get_training_data(
         raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
     workspace, file = store.workspace(), file_of(spine)
     commit = workspace.history.resolve(at) if at else None
-    trained = train(
-        workspace,
-        read_spine(spine),
-        opened(workspace, features, commit),
-        Rule(timestamp, exact_matches, full_names, timezone, ambiguous == "earliest"),
-        at=commit,
-        on_event=noting(on_event),
-    )
+    rows, wanted = read_spine(spine), opened(workspace, features, at, commit)
+    rule = Rule(timestamp, exact_matches, full_names, timezone, ambiguous == "earliest")
+    with _telling_columns(rows):
+        trained = train(workspace, rows, wanted, rule, at=commit, on_event=noting(on_event))
     training = training_set(workspace, trained, file)
     note_training(training)
     return training
+
+
+@contextmanager
+def _telling_columns(spine: pl.DataFrame) -> Iterator[None]:
+    """A guess at the column that was meant comes with those that there are."""
+    try:
+        yield
+    except InvalidSpine as error:
+        if error.cause is not None or not (error.hint or "").startswith("did you mean"):
+            raise
+        cause = f"the spine has the columns {shown(spine.columns)}"
+        raise InvalidSpine(error.message, cause=cause, hint=error.hint) from error
 
 
 def training_set(workspace: Workspace, trained: Trained, spine_file: Path | None) -> TrainingSet:
@@ -160,7 +169,7 @@ def training_set(workspace: Workspace, trained: Trained, spine_file: Path | None
     training = TrainingSet(trained.frame)
     training.provenance = trained.provenance
     training.notes = trained.notes
-    lock = lock_of(trained, spine_file)
+    lock = lock_of(trained, spine_file, workspace.root)
     training._joined = _Joined(trained.frame, lock, workspace, spine_file)
     return training
 

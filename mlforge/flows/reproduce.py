@@ -121,7 +121,7 @@ def reproduce(
     Raises ObjectNotFound, ObjectCorrupt, RowsNotMadeAgain.
     """
     moved = _moved(lock)
-    found = spine_of(spine, frame_content(spine), None)
+    found = spine_of(spine, frame_content(spine))
     if differences := tuple(_of_spine(lock.spine, found)):
         return Reproduction(Reproduced(lock, None, differences, (), moved), None)
     lacking = [f for f in lock.features if _objects(workspace, f) is None]
@@ -132,7 +132,7 @@ def reproduce(
     told = Reproduced(
         lock,
         found=trained.content.hash,
-        differences=tuple(_of_output(lock, lock_of(trained, None))),
+        differences=tuple(_of_output(lock, lock_of(trained, None, workspace.root))),
         remade=tuple(feature.label for feature in lacking),
         moved=moved,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from mlforge.errors import InvalidUsage, StorageFailed
-from mlforge.flows.lock import lock_path
+from mlforge.flows.lock_file import lock_path
 from mlforge.lock import Lock
 from mlforge.objects.files import storage_errors, sync_file, sync_folder, temporary_name
 
