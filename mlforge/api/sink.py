@@ -93,7 +93,7 @@ def sink_training_data(
             deliver=written.write if written else lambda block: None,
             on_event=on_event,
         )
-        lock = lock_of(trained, file)
+        lock = lock_of(trained, file, workspace.root)
         place = written.publish(lock, workspace if keep else None) if written else None
     note_training(trained.provenance, trained.notes)
     return TrainingFile(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from mlforge.api.journal import note_training, noting
 from mlforge.api.spine import Spine, file_of, read_spine
 from mlforge.api.store import LocalStore
 from mlforge.definitions.service import FeatureLike, FeatureService
-from mlforge.errors import InvalidUsage
+from mlforge.errors import InvalidSpine, InvalidUsage, shown
 from mlforge.flows.blocks import Blocks
 from mlforge.flows.lock import lock_of
 from mlforge.flows.save import Output, check_output
@@ -144,7 +145,7 @@ def get_training_data(
     training.provenance = trained.provenance
     training.notes = trained.notes
     file = file_of(spine)
-    training._joined = _Joined(frame, lock_of(trained, file), workspace, file)
+    training._joined = _Joined(frame, lock_of(trained, file, workspace.root), workspace, file)
     note_training(training.provenance, training.notes)
     return training
 
@@ -168,17 +169,30 @@ def joined(
         raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
     workspace = store.workspace()
     commit = workspace.history.resolve(at) if at else None
-    blocks = spine()
-    trained = train(
-        workspace,
-        blocks,
-        opened(workspace, features, commit),
-        rule,
-        at=commit,
-        deliver=deliver,
-        on_event=noting(on_event),
-    )
+    blocks, wanted = spine(), opened(workspace, features, at, commit)
+    with _telling_columns(blocks.columns):
+        trained = train(
+            workspace,
+            blocks,
+            wanted,
+            rule,
+            at=commit,
+            deliver=deliver,
+            on_event=noting(on_event),
+        )
     return workspace, trained
+
+
+@contextmanager
+def _telling_columns(spine: pl.DataFrame) -> Iterator[None]:
+    """A guess at the column that was meant comes with those that there are."""
+    try:
+        yield
+    except InvalidSpine as error:
+        if error.cause is not None or not (error.hint or "").startswith("did you mean"):
+            raise
+        cause = f"the spine has the columns {shown(spine.columns)}"
+        raise InvalidSpine(error.message, cause=cause, hint=error.hint) from error
 
 
 def rule_of(

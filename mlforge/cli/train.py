@@ -93,13 +93,13 @@ def train(
     for note in training.notes:
         screen.message(note)
     if training.lock_path is not None:
-        screen.next(_again(training.lock_path, spine))
+        screen.next(_again(training.lock_path, None if training.lock.spine.path else spine))
 
 
-def _again(lock: Path, spine: Path) -> str:
-    """How to make it again; the spine is looked for beside the lock."""
+def _again(lock: Path, spine: Path | None) -> str:
+    """How to make it again. `spine`: that of which the lock does not say where it is."""
     words = ["mlforge", "reproduce", str(lock)]
-    if lock.absolute().parent != spine.absolute().parent:
+    if spine is not None and lock.absolute().parent != spine.absolute().parent:
         words += ["--spine", str(spine)]
     return shlex.join(words)
 

@@ -37,6 +37,7 @@ class ProblemKind(StrEnum):
     PROFILE_DIFFERS = "profile_differs"
     VIEW_DIFFERS = "view_differs"
     SERVICE_INVALID = "service_invalid"
+    LOCK_INVALID = "lock_invalid"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,7 +70,10 @@ class Problem(Shown):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VerifyReport(Shown):
-    """What was looked at and what is wrong. `unreferenced`: objects that no version here names."""
+    """What was looked at and what is wrong.
+
+    `unreferenced`: objects that no version here names, and no training set that is kept.
+    """
 
     features: int
     versions: int

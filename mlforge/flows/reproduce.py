@@ -125,7 +125,7 @@ def reproduce(
     Raises ObjectNotFound, ObjectCorrupt, RowsNotMadeAgain.
     """
     moved = _moved(lock)
-    if differences := tuple(_of_spine(lock.spine, _locked(spine))):
+    if differences := tuple(_of_spine(lock.spine, locked_spine(spine))):
         return Reproduction(Reproduced(lock, None, differences, (), moved), None)
     lacking = [f for f in lock.features if _objects(workspace, f) is None]
     for feature in lacking:
@@ -134,7 +134,7 @@ def reproduce(
     trained = join(
         workspace, spine, chosen, lock.rule, commit=lock.commit, deliver=deliver, on_event=on_event
     )
-    now = lock_of(trained, None)
+    now = lock_of(trained, None, workspace.root)
     told = Reproduced(
         lock,
         found=trained.content.hash,
@@ -146,7 +146,7 @@ def reproduce(
     return Reproduction(told, trained)
 
 
-def _locked(spine: Blocks) -> LockedSpine:
+def locked_spine(spine: Blocks) -> LockedSpine:
     """A spine by content: all of it is read."""
     rows = 0
 
@@ -157,7 +157,7 @@ def _locked(spine: Blocks) -> LockedSpine:
             yield block
 
     content = content_of(counted())
-    return spine_of(spine.columns, rows, content, None)
+    return spine_of(spine.columns, rows, content)
 
 
 def _selected(workspace: Workspace, feature: LockedFeature) -> Selected:

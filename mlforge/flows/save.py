@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mlforge.errors import InvalidUsage, MlforgeError, StorageFailed, UnsupportedType
 from mlforge.flows.keep import keep
-from mlforge.flows.lock import lock_path
+from mlforge.flows.lock_file import lock_path
 from mlforge.flows.workspace import Workspace
 from mlforge.lock import Lock
 from mlforge.objects.files import storage_errors, sync_file, sync_folder, temporary_name
