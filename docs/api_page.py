@@ -30,6 +30,7 @@ GROUPS = {
         "sink_training_data",
         "FeatureSpec",
         "FeatureService",
+        "TrainingFile",
         "TrainingSet",
         "reproduce",
     ),
