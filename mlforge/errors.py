@@ -353,6 +353,16 @@ class ServiceCorrupt(Corrupt):
     code = "MLF0410"
 
 
+class DigestsCorrupt(Corrupt):
+    """A version's digests are not the canonical text that mlforge writes, or not of its objects.
+
+    Only the time of reading a few columns depends on them: without them the whole object is hashed.
+    `git checkout HEAD -- FILE` brings back what was committed.
+    """
+
+    code = "MLF0411"
+
+
 # -- 05 join ----------------------------------------------------------------------------------
 
 

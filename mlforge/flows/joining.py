@@ -87,7 +87,8 @@ class Joining:
         needed = [*manifest.schema.order, *names]
         if manifest.created is not None and manifest.created not in names:
             needed.append(manifest.created)
-        return read_objects(self._workspace, manifest, self.selected.pin.objects, needed)
+        pin = self.selected.pin
+        return read_objects(self._workspace, manifest, pin.objects, needed, pin.commit)
 
     def open(self, table: pl.DataFrame) -> None:
         """Begin, with the rows that were read."""

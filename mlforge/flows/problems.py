@@ -35,6 +35,7 @@ class ProblemKind(StrEnum):
     OBJECT_CORRUPT = "object_corrupt"
     CONTENT_DIFFERS = "content_differs"
     PROFILE_DIFFERS = "profile_differs"
+    DIGESTS_DIFFER = "digests_differ"
     VIEW_DIFFERS = "view_differs"
     SERVICE_INVALID = "service_invalid"
     LOCK_INVALID = "lock_invalid"

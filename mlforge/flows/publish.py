@@ -9,6 +9,7 @@ from datetime import datetime
 
 from mlforge.errors import HeadMoved
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
+from mlforge.flows.digests import digests_of
 from mlforge.flows.drafts import Drafts
 from mlforge.flows.numbers import Numbers
 from mlforge.flows.profiles import profiles_of
@@ -56,8 +57,11 @@ def publish(
             withdraw_drafts(workspace, services, at.commit)
             if not fresh and not changed:
                 return Publication(decisions, None, at.branch)
-            profiles = profiles_of(workspace, decisions, at.commit)
-            drafts = Drafts(workspace, at.commit, fresh, profiles)
+            beside = {
+                **profiles_of(workspace, decisions, at.commit),
+                **digests_of(workspace, decisions, at.commit),
+            }
+            drafts = Drafts(workspace, at.commit, fresh, beside)
             try:
                 drafts.write()
                 if not is_committed:

@@ -1,4 +1,4 @@
-"""Read: a version's rows, hashed before any of them is returned."""
+"""Read: a version's rows; what is read of them is hashed before it is returned."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 import polars as pl
 
 from mlforge.arrow import canonical_table, columns_of
-from mlforge.errors import ContentDiffers, ObjectNotFound
+from mlforge.errors import ColumnNotFound, ContentDiffers, ObjectNotFound, did_you_mean
 from mlforge.flows.alternates import objects_of
-from mlforge.flows.committed import refuse_edited
+from mlforge.flows.committed import holder, refuse_edited
+from mlforge.flows.digests import find_digests
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
-from mlforge.ids import ObjectId
+from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.parquet import read_frame, verified_bytes
+from mlforge.objects.parquet import read_frame, verify_object
 from mlforge.schema import Column
 
 
@@ -25,11 +26,23 @@ def read_rows(
 ) -> pl.DataFrame:
     """A version's rows in canonical order, verified.
 
-    Raises ManifestCorrupt, ObjectNotFound, ObjectCorrupt, ContentDiffers.
+    Raises ManifestCorrupt, ColumnNotFound, ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
-    return read_objects(workspace, manifest, objects_of(workspace, manifest), columns)
+    _refuse_unknown(manifest, columns or ())
+    oids, at = objects_of(workspace, manifest), holder(workspace, resolved)
+    return read_objects(workspace, manifest, oids, columns, at)
+
+
+def _refuse_unknown(manifest: Manifest, columns: Sequence[str]) -> None:
+    known = manifest.schema.names
+    for column in columns:
+        if column not in known:
+            raise ColumnNotFound(
+                f"{manifest.name}@{manifest.version} has no column {column}",
+                hint=did_you_mean(column, known),
+            )
 
 
 def read_objects(
@@ -37,14 +50,18 @@ def read_objects(
     manifest: Manifest,
     oids: Sequence[ObjectId],
     columns: Sequence[str] | None,
+    at: CommitId | None,
 ) -> pl.DataFrame:
     """The rows of objects that hold a version, verified.
+
+    `at`: the commit that has the version; None: it is a draft.
 
     Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
     label = f"{manifest.name}@{manifest.version}"
+    digests = {} if columns is None else find_digests(workspace, manifest, at)
     try:
-        frame = read_frame(workspace.objects, oids, columns, label)
+        frame = read_frame(workspace.objects, oids, columns, label, digests)
     except ObjectNotFound as error:
         remedy = Remedies(workspace).of(manifest)
         raise ObjectNotFound(
@@ -79,7 +96,7 @@ def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
     paths = []
     for oid in objects_of(workspace, manifest):
         path = workspace.objects.path(oid)
-        verified_bytes(path, oid, f"{manifest.name}@{manifest.version}")
+        verify_object(path, oid, f"{manifest.name}@{manifest.version}")
         paths.append(path)
     return paths
 

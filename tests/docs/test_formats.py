@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from mlforge.digests import Digests
 from mlforge.history.lease import Lease
 from mlforge.lock import SCHEMA, Lock
 from mlforge.manifest import Manifest
@@ -45,6 +46,16 @@ def test_every_field_of_a_profile_is_described_and_no_other() -> None:
     assert set(told) == set(profile.to_dict())
     columns = json.loads(example)["columns"]
     assert set(columns[0]) == set(re.findall(r"`(\w+)`", told["columns"])) - {"columns"}
+
+
+def test_every_field_of_digests_is_described_and_no_other() -> None:
+    example = next(b for b in blocks(TEXT, "json") if '"footer"' in b).encode()
+    digests = Digests.decode(example, "docs/formats.md").to_dict()
+    told = table(PAGE, "Digests")
+    assert set(told) == set(digests)
+    for name in ("objects", "columns"):
+        inner = json.loads(example)[name][0]
+        assert set(inner) <= set(re.findall(r"`(\w+)`", told[name])), name
 
 
 def test_the_example_is_a_lock_and_every_field_of_it_is_described() -> None:

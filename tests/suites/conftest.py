@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from mlforge import digests
 from tests.shop import Shop, make_shop
 from tests.suites.commands import Command, begin, lack
 from tests.suites.nursery import Nursery
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_objects_are_large() -> Iterator[None]:
+    """As in the nursery: versions here have all files that a version can have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digests, "LARGE_BYTES", 0)
+        yield
 
 
 @pytest.fixture
