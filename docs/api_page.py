@@ -27,8 +27,10 @@ GROUPS = {
     "Reading and training": (
         "LocalStore",
         "get_training_data",
+        "sink_training_data",
         "FeatureSpec",
         "FeatureService",
+        "TrainingFile",
         "TrainingSet",
         "reproduce",
     ),

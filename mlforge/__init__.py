@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mlforge import errors, types
     from mlforge.api.definitions import Definitions
     from mlforge.api.reproduction import reproduce
+    from mlforge.api.sink import TrainingFile, sink_training_data
     from mlforge.api.store import FeatureMetadata, LocalStore
     from mlforge.api.training import TrainingSet, get_training_data
     from mlforge.definitions.entity import Entity
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "mlforge.api.definitions": ("Definitions",),
     "mlforge.api.reproduction": ("reproduce",),
+    "mlforge.api.sink": ("TrainingFile", "sink_training_data"),
     "mlforge.api.store": ("FeatureMetadata", "LocalStore"),
     "mlforge.api.training": ("TrainingSet", "get_training_data"),
     "mlforge.definitions.entity": ("Entity",),
@@ -118,6 +120,7 @@ __all__ = [
     "Rolling",
     "Source",
     "Tagged",
+    "TrainingFile",
     "TrainingSet",
     "Validated",
     "ValidationReport",
@@ -134,6 +137,7 @@ __all__ = [
     "matches_regex",
     "not_null",
     "reproduce",
+    "sink_training_data",
     "surrogate_key",
     "types",
     "unique",

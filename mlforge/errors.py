@@ -606,6 +606,16 @@ class NothingToTag(NotFound):
     code = "MLF0618"
 
 
+class TagCorrupt(Corrupt):
+    """A tag's message pins a feature service to something else than its commit has.
+
+    mlforge writes such lines (`Mlforge-Service`) with the tag, and they never change: this one was
+    made or edited by hand. `git show TAG` shows it; `--at 'TAG^{}'` takes what the commit has.
+    """
+
+    code = "MLF0619"
+
+
 # -- 07 objects -------------------------------------------------------------------------------
 
 
@@ -725,5 +735,10 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
         return f"did you mean {near[0]}?"
     if not known:
         return None
-    more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-    return "there are: " + ", ".join(known[:10]) + more
+    return f"there are: {shown(known)}"
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more

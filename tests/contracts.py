@@ -26,6 +26,7 @@ from mlforge.flows.report import BuildOutcome, BuildReport
 from mlforge.flows.reproduce import Difference
 from mlforge.flows.retire import Retired
 from mlforge.flows.rollback import RolledBack
+from mlforge.flows.service_pins import PinnedService, ServicePin
 from mlforge.flows.tag import Tagged
 from mlforge.flows.validate import Validated
 from mlforge.lock import LockedFeature
@@ -66,7 +67,11 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
         "profile": (Profile,),
         "profile.columns[]": (ColumnProfile,),
     },
-    "tag": {"": (Tagged,)},
+    "tag": {
+        "": (Tagged,),
+        "services[]": (PinnedService,),
+        "services[].features[]": (ServicePin,),
+    },
     "train": {"": (Provenance,), "features[]": (FeatureMatch, Pin)},
     "validate": {"features[]": (Validated,)},
     "verify": {"problems[]": (Problem,)},

@@ -25,7 +25,8 @@ from mlforge.settings import DEFAULT_ENGINE, DEFAULT_STORE
 from mlforge.times import parse_as_of
 
 if TYPE_CHECKING:
-    from mlforge.api.training import Spine, TrainingSet
+    from mlforge.api.spine import Spine
+    from mlforge.api.training import TrainingSet
     from mlforge.definitions.service import FeatureLike
     from mlforge.engines.base import Engine
     from mlforge.flows.plan import Plan
@@ -229,6 +230,7 @@ class Definitions:
             self._load,
             self._root,
             as_of=parse_as_of(as_of, datetime.now(UTC)),
+            services=self._services,
             declared=None if features or tags else self.registry.names,
         )
         return planned
@@ -261,14 +263,6 @@ class Definitions:
     def list_services(self) -> list[str]:
         """Names of feature services, in declared order."""
         return [service.name for service in self._services]
-
-    def changed_services(self) -> list[str]:
-        """Names of the feature services that a build would write."""
-        flow, workspace = load_module("mlforge.flows.services", None), self._workspace()
-        changed: dict[str, bytes] = flow.changed_services(
-            workspace, self._services, workspace.history.head().commit
-        )
-        return [flow.name_in(path) for path in changed]
 
     def get_training_data(
         self,

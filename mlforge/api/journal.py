@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mlforge.logger import logger
 
 if TYPE_CHECKING:
-    from mlforge.api.training import TrainingSet
     from mlforge.flows.problems import VerifyEvent
     from mlforge.flows.report import BuildEvent, BuildReport
     from mlforge.flows.train import TrainEvent
+    from mlforge.provenance import Provenance
 
 
 Event = TypeVar("Event", "BuildEvent", "TrainEvent", "VerifyEvent")
@@ -44,10 +44,10 @@ def note_build(report: BuildReport) -> None:
         logger.info("commit %s", report.commit)
 
 
-def note_training(training: TrainingSet) -> None:
+def note_training(provenance: Provenance, notes: Sequence[str]) -> None:
     """At INFO what was joined, at WARNING what should be known of it."""
-    for match in training.provenance.features:
-        rows = training.provenance.rows
+    for match in provenance.features:
+        rows = provenance.rows
         logger.info("%s matched %d of %d rows", match.pin.reference, match.matched, rows)
-    for note in training.notes:
+    for note in notes:
         logger.warning("%s", note)

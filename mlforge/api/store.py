@@ -265,7 +265,7 @@ class LocalStore:
         Raises ServiceCorrupt.
         """
         workspace = self.workspace()
-        services = [read_service(workspace, name, None) for name in service_names(workspace)]
+        services = [read_service(workspace, name, None) for name in service_names(workspace, None)]
         return {s.name: [str(w.reference) for w in s.wanted] for s in services if s is not None}
 
     def metadata(

@@ -25,6 +25,7 @@ from mlforge.errors import (
 )
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.digests import digest_object, digests_path, read_digests
+from mlforge.flows.keep import kept_objects
 from mlforge.flows.leftovers import leftovers
 from mlforge.flows.mending import Mending
 from mlforge.flows.pins import read_pin
@@ -32,7 +33,7 @@ from mlforge.flows.problems import Problem, ProblemKind, VerifyEvent, VerifyRepo
 from mlforge.flows.profiles import profile_path, read_profile
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import feature_names, read_manifest, versions
-from mlforge.flows.services import read_service, service_names
+from mlforge.flows.services import missing_service, read_service, service_names
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ObjectId, Version, hash_file
 from mlforge.manifest import FILE_NAME, Manifest
@@ -93,12 +94,17 @@ class _Verification:
         named = {oid for manifest in manifests for oid in objects_of(self._workspace, manifest)}
         problems += self._strays(stored - named)
         problems += self._services()
+        kept = frozenset[ObjectId]()
+        try:
+            kept = kept_objects(self._workspace)
+        except MlforgeError as error:
+            problems.append(Problem(ProblemKind.LOCK_INVALID, None, None, error))
         return VerifyReport(
             features=len(names),
             versions=len(manifests),
             objects=len(stored),
             bytes=size,
-            unreferenced=len(stored - named),
+            unreferenced=len(stored - named - kept),
             leftovers=self._leftovers,
             is_quick=self._is_quick,
             problems=tuple(sorted(problems, key=lambda p: (p.feature or "", p.version or _LAST))),
@@ -158,12 +164,17 @@ class _Verification:
         return Problem(ProblemKind.EDITED, name, version, error)
 
     def _services(self) -> Iterator[Problem]:
-        """Feature services here that cannot be read."""
-        for name in service_names(self._workspace):
+        """Feature services that cannot be read, or are not the commit's."""
+        here = service_names(self._workspace, None)
+        for name in here:
             try:
                 read_service(self._workspace, name, None)
             except MlforgeError as error:
                 yield Problem(ProblemKind.SERVICE_INVALID, None, None, error)
+        held = service_names(self._workspace, self._commit) if self._commit else ()
+        for name in sorted({*held} - {*here}):
+            missing = missing_service(self._workspace, name)
+            yield Problem(ProblemKind.MISSING, None, None, missing)
 
     def _manifests(self, names: set[str]) -> Iterator[Manifest]:
         """Every version's manifest: from the work tree, or the commit's if that one is damaged."""

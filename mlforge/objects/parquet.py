@@ -59,14 +59,25 @@ class TableWriter:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def close(self) -> None:
+        """Write what waits, and the footer."""
         with storage_errors(self._path):
             try:
-                if error is None:
-                    self._flush(1)
-                    if not self._has_groups:
-                        self._write(self._waiting[0])
+                self._flush(1)
+                if not self._has_groups:
+                    self._write(self._waiting[0])
             finally:
                 self._writer.close()
+
+    def abandon(self) -> None:
+        """Write no more rows: the file is to be removed."""
+        with storage_errors(self._path):
+            self._writer.close()
 
     def write(self, table: pa.Table) -> None:
         """Go on with the next rows; whole row groups are written, the rest waits."""

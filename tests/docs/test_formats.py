@@ -19,6 +19,7 @@ PAGE = ROOT / "docs/formats.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLE = blocks(TEXT, "json")[0].encode()
 FIELDS = table(PAGE, "Manifest")
+SERVICE = 'home = mlf.FeatureService("home", ["user_profile"])'
 # Fields of a lock that are objects of named fields.
 OBJECTS = ("spine", "rule", "output")
 
@@ -75,6 +76,9 @@ def test_a_build_writes_the_files_and_trailers_that_are_described(shop: Shop) ->
     shop.mlforge("build")
     message = shop.git("log", "-1", "--format=%B")
     assert set(re.findall(r"^(Mlforge-\w+):", message, re.M)) == set(table(PAGE, "Commits"))
+    features = shop.root / "features.py"
+    features.write_text(f"{features.read_text()}\n{SERVICE}")
+    shop.mlforge("build", "--no-commit")
     private = shop.root / ".git/mlforge"
     found = {path.relative_to(private).parts[0] for path in private.rglob("*") if path.is_file()}
     assert found <= set(re.findall(r"^    ([\w.]+)", TEXT.split(".git/mlforge/ ")[1], re.M))

@@ -38,7 +38,7 @@ def test_a_command_killed_at_any_file_event_is_before_or_after(
     user_commits(whole, command)
     after = made(whole)
     wanted = succeeds(whole, nursery, command)
-    verified(whole)
+    verified(whole, command)
     share = min(max(round(KILL_POINTS * command.share), 1), count)
     for point in sorted(random.Random(SEED).sample(range(count), share)):
         shop = copy(template, tmp_path / "killed")
@@ -48,7 +48,7 @@ def test_a_command_killed_at_any_file_event_is_before_or_after(
         try:
             is_free = user_commits(shop, command)
             told = state(shop, made(template), after)
-            verified(shop)
+            verified(shop, command)
             assert succeeds(shop, nursery, command) == wanted
         except AssertionError as error:
             failures.append(f"before event {point}, {ended.hit}: {error}")
@@ -79,7 +79,7 @@ def test_a_build_killed_at_a_random_moment_is_before_or_after(
         process.communicate()
         user_commits(shop, command)
         outcomes[state(shop, made(template), after)] += 1
-        verified(shop)
+        verified(shop, command)
         succeeds(shop, nursery, command)
         shutil.rmtree(shop.root)
     counts = ", ".join(f"{number} {what}" for what, number in sorted(outcomes.items()))
