@@ -31,8 +31,9 @@ def read_rows(
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
     _refuse_unknown(manifest, columns or ())
-    oids, at = objects_of(workspace, manifest), holder(workspace, resolved)
-    return read_objects(workspace, manifest, oids, columns, at)
+    # Whole rows need no digests.
+    at = None if columns is None else holder(workspace, resolved)
+    return read_objects(workspace, manifest, objects_of(workspace, manifest), columns, at)
 
 
 def _refuse_unknown(manifest: Manifest, columns: Sequence[str]) -> None:
