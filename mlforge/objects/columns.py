@@ -63,9 +63,10 @@ def _chunks(data: memoryview, wanted: Collection[str] | None) -> Mapping[str, li
     """By column, its chunks in the order of the row groups; of a nested one, all its leaves'."""
     try:
         metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(data)))
-    except (pa.ArrowException, OSError) as error:
+        paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
+    # A name need not be UTF-8: a ValueError.
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise ObjectCorrupt("its footer cannot be read", cause=str(error)) from error
-    paths = (metadata.schema.column(leaf).path for leaf in range(metadata.num_columns))
     names = ((leaf, path.partition(".")[0]) for leaf, path in enumerate(paths))
     leaves = [(leaf, name) for leaf, name in names if wanted is None or name in wanted]
     found: dict[str, list[slice]] = {name: [] for _, name in leaves}
