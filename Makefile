@@ -47,6 +47,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/surrogate.py
 	$(BIN)/python benchmarks/rolling.py
 	$(BIN)/python benchmarks/pit.py
+	$(BIN)/python benchmarks/columns.py
 	$(BIN)/python benchmarks/pit.py --growth
 	$(BIN)/python benchmarks/wide.py
 	$(BIN)/python benchmarks/wide.py --feast

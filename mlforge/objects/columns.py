@@ -62,11 +62,16 @@ def _footer(data: memoryview) -> memoryview:
 def _chunks(data: memoryview, wanted: Collection[str] | None) -> Mapping[str, list[slice]]:
     """By column, its chunks in the order of the row groups; of a nested one, all its leaves'."""
     try:
-        metadata = pq.read_metadata(pa.BufferReader(pa.py_buffer(data)))
-        paths = [metadata.schema.column(leaf).path for leaf in range(metadata.num_columns)]
-    # A name need not be UTF-8: a ValueError.
+        found = _told(pq.read_metadata(pa.BufferReader(pa.py_buffer(data))), wanted)
+    # Names that are no text are a ValueError, as most of Arrow's own errors are.
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ObjectCorrupt("its footer cannot be read", cause=str(error)) from error
+    _refuse_odd_places(found.values(), len(data) - len(_footer(data)))
+    return found
+
+
+def _told(metadata: pq.FileMetaData, wanted: Collection[str] | None) -> dict[str, list[slice]]:
+    paths = (metadata.schema.column(leaf).path for leaf in range(metadata.num_columns))
     names = ((leaf, path.partition(".")[0]) for leaf, path in enumerate(paths))
     leaves = [(leaf, name) for leaf, name in names if wanted is None or name in wanted]
     found: dict[str, list[slice]] = {name: [] for _, name in leaves}
@@ -74,7 +79,6 @@ def _chunks(data: memoryview, wanted: Collection[str] | None) -> Mapping[str, li
         group = metadata.row_group(number)
         for leaf, name in leaves:
             found[name].append(_place(group.column(leaf)))
-    _refuse_odd_places(found.values(), len(data) - len(_footer(data)))
     return found
 
 
