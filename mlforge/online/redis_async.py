@@ -124,7 +124,9 @@ class _AsyncWire:
         self._leave_other_loop()
         for node in [*self._idle]:
             for link in self._idle.pop(node):
-                await link.close(nowait=False)
+                # A server that does not answer a goodbye is left all the same.
+                with suppress(*FAILURES):
+                    await link.close(nowait=False)
 
     async def _asked(self, names: Sequence[bytes], packed: Sequence[bytes]) -> list[Answer]:
         try:

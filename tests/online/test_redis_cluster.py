@@ -163,8 +163,10 @@ def test_a_server_that_is_no_cluster_is_told(server_url: str) -> None:
     store.close()
 
 
-def test_a_node_that_is_gone_is_told(store: OnlineStore, nodes: list[Server]) -> None:
+def test_a_node_that_is_gone_is_told(nodes: list[Server], prefix: str) -> None:
+    store = RedisOnline(Address.parse(nodes[0].url), prefix)
     store.load(LOAD, [rows_of(ROWS)])
     nodes[0].end()
     with pytest.raises(OnlineStoreUnavailable, match=r"does not answer|a part is down"):
         store.fetch([Ask(LOAD, [*ROWS])])
+    store.close()
