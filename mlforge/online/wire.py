@@ -140,9 +140,9 @@ class Wire:
 
     def _followed(self, packed: bytes, answer: Answer | Exception) -> Answer | Exception:
         """The answer of the node that is about to get the key, if this one says so."""
-        if type(answer) is not failures.AskError:
+        node = next_node(answer, self._address)
+        if node is None:
             return answer
-        node = (answer.host or self._address.host, answer.port)
         return self._sent({node: [ASKING, packed]})[0][1]
 
     def _exchanged(self, name: bytes, look: bytes, act: Callable[[Answer], list[bytes]]) -> bool:
@@ -282,8 +282,25 @@ def elsewhere(answers: Sequence[Answer | Exception]) -> list[int]:
     """The numbers of those that say that a key has gone to another node of a cluster."""
     if _VALUES.issuperset(map(type, answers)):
         return []
-    late = (failures.AskError, failures.TryAgainError)
-    return [number for number, answer in enumerate(answers) if isinstance(answer, late)]
+    return [number for number, answer in enumerate(answers) if _is_late(answer)]
+
+
+def next_node(answer: Answer | Exception, address: Address) -> Node | None:
+    """The node that is about to get the key, if this answer says so."""
+    if type(answer) is failures.AskError:
+        return answer.host or address.host, answer.port
+    if isinstance(answer, failures.ResponseError) and str(answer).startswith("ASK "):
+        host, _, port = str(answer).split(" ")[2].rpartition(":")
+        return host or address.host, int(port)
+    return None
+
+
+def _is_late(answer: Answer | Exception) -> bool:
+    """Early releases of redis-py have classes for these in clients of clusters alone."""
+    if isinstance(answer, failures.AskError | failures.TryAgainError):
+        return True
+    signs = ("MOVED ", "ASK ", "TRYAGAIN ")
+    return isinstance(answer, failures.ResponseError) and str(answer).startswith(signs)
 
 
 def raise_first(answers: Sequence[Answer | Exception]) -> None:
