@@ -748,6 +748,15 @@ class PushContended(Conflict):
     code = "MLF0807"
 
 
+class NothingToServe(NotFound):
+    """HEAD's commit has no feature, so there is nothing that a push could serve.
+
+    `mlforge build` makes and commits versions; only what is committed is served.
+    """
+
+    code = "MLF0808"
+
+
 # -- 09 configuration -------------------------------------------------------------------------
 
 

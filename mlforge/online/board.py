@@ -9,12 +9,14 @@ from mlforge.canonical import decode, encode
 from mlforge.errors import FormatUnknown, MlforgeError, OnlineStoreCorrupt
 from mlforge.ids import CommitId, ContentHash, Version
 from mlforge.online.base import Load
-from mlforge.schema import Column
+from mlforge.schema import Column, Surrogate
 from mlforge.types import DataType
 
 FORMAT = 1
 _LIMIT = 4 << 20
-# What the fields are called: names of features and services have no colon.
+# The field that every switch writes, so that no two of them, whatever they serve, can mix.
+HEAD_FIELD = "head"
+# What the other fields are called: names of features and services have no colon.
 _SERVED, _LOAD, _SERVICE = "feature:", "load:", "service:"
 
 State = Literal["loading", "ready", "dropping"]
@@ -32,6 +34,23 @@ def service_field(service: str) -> str:
     return _SERVICE + service
 
 
+def served_of(field: str) -> str | None:
+    """The feature that a field says to be served; None of another field."""
+    return _after(field, _SERVED)
+
+
+def load_of(field: str) -> str | None:
+    return _after(field, _LOAD)
+
+
+def service_of(field: str) -> str | None:
+    return _after(field, _SERVICE)
+
+
+def _after(field: str, begin: str) -> str | None:
+    return field.removeprefix(begin) if field.startswith(begin) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The columns of packed rows: what `encoding.py` needs to read them.
@@ -45,6 +64,12 @@ class Layout:
     created: str | None
     columns: tuple[Column, ...]
 
+    @property
+    def values(self) -> tuple[Column, ...]:
+        """The columns that are neither key nor event time."""
+        taken = {*self.keys, self.timestamp}
+        return tuple(column for column in self.columns if column.name not in taken)
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -52,7 +77,7 @@ class Served:
 
     Times in microseconds, UTC. `since`: from when on the load's rows answer; what was known only
     before is not in it. `rows`: how many the load has of all entities. `interval`, `max_age`,
-    `timezone`, `horizon`: as the manifest has them, in its text.
+    `timezone`, `horizon`, `surrogates`: as the manifest has them.
     """
 
     feature: str
@@ -68,6 +93,7 @@ class Served:
     timezone: str | None
     max_age: str | None
     horizon: int | None
+    surrogates: tuple[Surrogate, ...]
 
     def encode(self) -> bytes:
         """Canonical JSON: equal entries are equal bytes, which `swap` compares."""
@@ -91,6 +117,7 @@ class Served:
                 "timezone": self.timezone,
                 "max_age": self.max_age,
                 "horizon": self.horizon,
+                "surrogates": [{"key": s.key, "columns": list(s.columns)} for s in self.surrogates],
             }
         )
 
@@ -113,6 +140,7 @@ class Served:
             timezone=form.timezone,
             max_age=form.max_age,
             horizon=form.horizon,
+            surrogates=tuple(Surrogate(s.key, tuple(s.columns)) for s in form.surrogates),
         )
 
 
@@ -163,14 +191,45 @@ class LoadRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The commit whose heads are served, and when that began, in microseconds."""
+
+    commit: CommitId
+    switched: int
+
+    def encode(self) -> bytes:
+        commit = str(self.commit)
+        return encode({"format": FORMAT, "commit": commit, "switched": self.switched})
+
+    @classmethod
+    def decode(cls, data: bytes, where: str) -> Head:
+        """Raises OnlineStoreCorrupt, FormatUnknown."""
+        form = _decoded(data, _HeadForm, where)
+        return cls(CommitId.parse(form.commit), form.switched)
+
+
+@dataclass(frozen=True, slots=True)
 class _Header:
     format: int
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadForm:
+    format: int
+    commit: str
+    switched: int
 
 
 @dataclass(frozen=True, slots=True)
 class _ColumnForm:
     name: str
     type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _SurrogateForm:
+    key: str
+    columns: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +251,7 @@ class _ServedForm:
     timezone: str | None
     max_age: str | None
     horizon: int | None
+    surrogates: list[_SurrogateForm]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +266,7 @@ class _LoadForm:
     rows: int
 
 
-Form = TypeVar("Form", _ServedForm, _LoadForm)
+Form = TypeVar("Form", _HeadForm, _ServedForm, _LoadForm)
 
 
 def _load(form: _ServedForm | _LoadForm, where: str) -> Load:
