@@ -29,6 +29,10 @@ path = "feature_store"
 path = "feature_store"
 objects = "${SHOP_OBJECTS:-/mnt/shop/objects}"
 
+[profiles.shared.online_store]
+kind = "redis"
+url = "rediss://mirror:${REDIS_PASSWORD}@redis.example:6379/0"
+
 [git]
 require_clean = true
 ```
@@ -49,8 +53,16 @@ _TAIL = """
 
 A profile says where things are: on this machine, on a shared disk. `mlforge --profile NAME` chooses
 one, else `MLFORGE_PROFILE`, else `default_profile`. The profile `default` is always there, and
-needs no server. Variables of `offline_store` count for the profile that is chosen. Definitions that
-name a store themselves cannot be run with a profile that is named.
+needs no server. Variables of `offline_store` and `online_store` count for the profile that is
+chosen. Definitions that name a store themselves cannot be run with a profile that is named.
+
+`online_store` is where [rows are served from](../guides/serving.md): a file unless its `kind` is
+`redis`. Its keys are read when something is pushed, served or looked at there, so who only builds
+needs none of its variables. A password may stand in `url`, but a file is committed: write
+`${NAME}`. Whatever mlforge prints or logs has none. `ttl` and `grace` are
+[durations](../semantics.md#time), `0s` among them. A file of SQLite lies beside the objects in
+git's own folder: linked work trees share it, other stores of the repository have their own, at
+`mlforge/online/FOLDER.db`.
 
 `objects` moves the Parquet files out of git's own folder, say to a larger disk. Outside of `.git`
 the folder gets a `.gitignore` that hides it from git.

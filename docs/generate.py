@@ -61,7 +61,10 @@ Every command ends with one of these. An [error](errors.md) says which, and why.
 """
 # Where a code means something of the command's own, and its help does not say so.
 EXITS: Mapping[str, Mapping[int, str]] = {
-    "build": {1: "a feature failed; it keeps its head, and the others are committed"},
+    "build": {
+        1: "a feature failed; it keeps its head, and the others are committed",
+        6: "with `--online`: it is built and committed, and the online store cannot be reached",
+    },
     "validate": {1: "a validator does not hold"},
     "diff": {1: "with `--exit-code`: something differs"},
     "reproduce": {1: "something differs, or what is here does not give the rows"},
@@ -98,25 +101,35 @@ class _Group(_Command, Protocol):
 def cli_page() -> str:
     """docs/reference/cli.md."""
     group = cast("_Group", typer.main.get_command(app))
-    shown = [command for command in group.commands.values() if not command.hidden]
+    shown = list(commands_of(group))
     page = _CLI_HEAD + "\n## Options of every command\n\nThey stand before the command.\n"
     page += "".join(_parameters(group))
-    for panel in dict.fromkeys(command.rich_help_panel for command in shown):
-        chosen = [command for command in shown if command.rich_help_panel == panel]
-        page += f"\n## {panel}\n" + "".join(part for c in chosen for part in _command(c))
+    for panel in dict.fromkeys(panel for _, panel, _ in shown):
+        chosen = [(name, command) for name, at, command in shown if at == panel]
+        page += f"\n## {panel}\n" + "".join(part for c in chosen for part in _command(*c))
     return page + _CLI_EXITS + _exit_rows()
 
 
-def _command(command: _Command) -> Iterator[str]:
+def commands_of(group: _Group) -> Iterator[tuple[str, str, _Command]]:
+    """What is typed after `mlforge`, the panel, and the command, of all that are shown."""
+    for name, command in group.commands.items():
+        if command.hidden:
+            continue
+        inner = getattr(command, "commands", None)
+        for more, found in {"": command}.items() if inner is None else inner.items():
+            yield f"{name} {more}".strip(), command.rich_help_panel, found
+
+
+def _command(name: str, command: _Command) -> Iterator[str]:
     summary, *more = command.help.split("\n\n")
-    yield f"\n### mlforge {command.name}\n\n`mlforge {command.name}{_usage(command)} [OPTIONS]`\n"
+    yield f"\n### mlforge {name}\n\n`mlforge {name}{_usage(command)} [OPTIONS]`\n"
     yield f"\n{summary}.\n"
     for paragraph in more:
         said, _, example = paragraph.partition("Example: ")
         yield f"\n{said.strip()}\n" if said.strip() else ""
         yield f"\n```bash\n{' '.join(example.split())}\n```\n" if example else ""
     yield from _parameters(command)
-    exits = [f"{code}: {meaning}" for code, meaning in EXITS.get(command.name, {}).items()]
+    exits = [f"{code}: {meaning}" for code, meaning in EXITS.get(name, {}).items()]
     yield f"\nExit {'; '.join(exits)}.\n" if exits else ""
 
 

@@ -10,7 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mlforge import errors, types
     from mlforge.api.definitions import Definitions
+    from mlforge.api.online import RedisStore, SQLiteStore
     from mlforge.api.reproduction import reproduce
+    from mlforge.api.serving import (
+        OnlineFeatures,
+        ServedFeature,
+        ServedRow,
+        get_online_features,
+        get_online_features_async,
+    )
     from mlforge.api.sink import TrainingFile, sink_training_data
     from mlforge.api.store import FeatureMetadata, LocalStore
     from mlforge.api.training import TrainingSet, get_training_data
@@ -50,7 +58,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "mlforge.api.definitions": ("Definitions",),
+    "mlforge.api.online": ("RedisStore", "SQLiteStore"),
     "mlforge.api.reproduction": ("reproduce",),
+    "mlforge.api.serving": (
+        "OnlineFeatures",
+        "ServedFeature",
+        "ServedRow",
+        "get_online_features",
+        "get_online_features_async",
+    ),
     "mlforge.api.sink": ("TrainingFile", "sink_training_data"),
     "mlforge.api.store": ("FeatureMetadata", "LocalStore"),
     "mlforge.api.training": ("TrainingSet", "get_training_data"),
@@ -108,16 +124,21 @@ __all__ = [
     "Lock",
     "Log",
     "LogEntry",
+    "OnlineFeatures",
     "Overview",
     "Pin",
     "Plan",
     "PlannedFeature",
     "Problem",
     "Provenance",
+    "RedisStore",
     "Reproduced",
     "Retired",
     "RolledBack",
     "Rolling",
+    "SQLiteStore",
+    "ServedFeature",
+    "ServedRow",
     "Source",
     "Tagged",
     "TrainingFile",
@@ -127,6 +148,8 @@ __all__ = [
     "VerifyReport",
     "errors",
     "feature",
+    "get_online_features",
+    "get_online_features_async",
     "get_training_data",
     "greater_than",
     "greater_than_or_equal",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mlforge.errors import (
     InvalidConfig,
+    InvalidDuration,
     NoProject,
     ProfileNotFound,
     StorageFailed,
@@ -22,10 +23,17 @@ from mlforge.settings import (
     COMMITS,
     DEFAULT_DEFINITIONS,
     DEFAULT_ENGINE,
+    DEFAULT_ONLINE,
     DEFAULT_PROFILE,
     DEFAULT_STORE,
     DEFINITIONS,
     ENGINE,
+    ONLINE_GRACE,
+    ONLINE_KIND,
+    ONLINE_PATH,
+    ONLINE_PREFIX,
+    ONLINE_TTL,
+    ONLINE_URL,
     PROFILE,
     PROJECT_NAME,
     REQUIRES_CLEAN,
@@ -38,12 +46,28 @@ from mlforge.settings import (
     lines_of,
     mistakes_in,
 )
+from mlforge.times import Duration
 
 FILE_NAME = "mlforge.toml"
 _LARGEST = 1 << 20
 # ${NAME} and ${NAME:-default}
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^{}]*))?\}")
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineConfig:
+    """Where a profile serves from. None: the default's. `ttl`, `grace`: in microseconds.
+
+    `url` may hold a password: it is never shown.
+    """
+
+    kind: str = DEFAULT_ONLINE
+    path: Path | None = None
+    url: str | None = field(default=None, repr=False)
+    prefix: str | None = None
+    ttl: int | None = None
+    grace: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +115,15 @@ def find_config(
     config = _Reading(root, _table_of(root) or {}, environ).config(profile)
     logger.info("project %s, profile %s, store %s", root, config.profile, config.store_path)
     return config
+
+
+def find_online(config: Config, environ: Mapping[str, str] = os.environ) -> OnlineConfig:
+    """Where the project's profile serves from: read when it is asked for, with its variables.
+
+    Raises InvalidConfig.
+    """
+    table = _table_of(config.root) or {}
+    return _Reading(config.root, table, environ, profile=config.profile).online()
 
 
 def bare_root(start: Path) -> Path | None:
@@ -191,6 +224,36 @@ class _Reading:
         )
         self._raise()
         return config
+
+    def online(self) -> OnlineConfig:
+        kind, path, url = map(self._text, (ONLINE_KIND, ONLINE_PATH, ONLINE_URL))
+        kind = kind or DEFAULT_ONLINE
+        # Whoever names a server must not be served from a file, in silence.
+        for setting, value, own in ((ONLINE_URL, url, "sqlite"), (ONLINE_PATH, path, "redis")):
+            if value is not None and kind == own:
+                other = "redis" if own == "sqlite" else "sqlite"
+                self._refuse(setting, f"it is for {other}, and the kind is {kind}")
+        config = OnlineConfig(
+            kind=kind,
+            path=self._path(path) if path else None,
+            url=url,
+            prefix=self._text(ONLINE_PREFIX),
+            ttl=self._duration(ONLINE_TTL),
+            grace=self._duration(ONLINE_GRACE),
+        )
+        self._raise()
+        return config
+
+    def _duration(self, setting: Setting) -> int | None:
+        text = self._text(setting)
+        # No time at all is no duration of the user's data, and means something here.
+        if text in (None, "0s"):
+            return 0 if text else None
+        try:
+            return Duration.parse_fixed(text or "").microseconds
+        except InvalidDuration as error:
+            self._refuse(setting, f"{error.message}: write 1s, 10m or 0s")
+            return None
 
     def _check_profile(self, *, is_named: bool) -> None:
         profiles = self.table.get("profiles", {})

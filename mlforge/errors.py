@@ -678,6 +678,85 @@ class ContentDiffers(Corrupt):
     code = "MLF0706"
 
 
+# -- 08 online --------------------------------------------------------------------------------
+
+
+class OnlineStoreUnavailable(Unavailable):
+    """The online store does not answer, or refuses: down, a wrong password, read-only, full.
+
+    What was served stays served, and nothing of git or the feature store was touched. Mend what the
+    cause names, then `mlforge online push` goes on where it stopped.
+    """
+
+    code = "MLF0801"
+
+
+class NotServed(NotFound):
+    """The online store serves no such feature, or another version of it.
+
+    It serves what was head when it was last pushed: `mlforge online status` lists it, and `mlforge
+    online push` brings it up to date.
+    """
+
+    code = "MLF0802"
+
+
+class OnlineStoreCorrupt(Corrupt):
+    """The online store holds what mlforge has not written.
+
+    Another program wrote under its prefix, or a row was edited. `mlforge online verify` says what
+    differs; `mlforge online push --force` loads everything again.
+    """
+
+    code = "MLF0803"
+
+
+class ServedAhead(Conflict):
+    """What is served is from a commit that follows this one: a push would take it back.
+
+    `git pull` first. To serve an earlier version, `mlforge rollback` makes it head by a new commit.
+    """
+
+    code = "MLF0804"
+
+
+class InvalidEntities(InvalidInput):
+    """The entities that were asked for lack a key, or are no rows.
+
+    Each entity is a dict, or a row of a frame, with all keys of all features that are asked for.
+    """
+
+    code = "MLF0805"
+
+
+class OnlineDiffers(CheckFailed):
+    """The online store does not serve what the heads of this commit say.
+
+    A head that was committed after the last push, or rows that are missing, too many or edited:
+    `mlforge online push` repairs both.
+    """
+
+    code = "MLF0806"
+
+
+class PushContended(Conflict):
+    """Other pushes changed the online store again and again while this one ran.
+
+    What is served is whole. Type the command again when the others are done.
+    """
+
+    code = "MLF0807"
+
+
+class NothingToServe(NotFound):
+    """HEAD's commit has no feature, so there is nothing that a push could serve.
+
+    `mlforge build` makes and commits versions; only what is committed is served.
+    """
+
+    code = "MLF0808"
+
+
 # -- 09 configuration -------------------------------------------------------------------------
 
 

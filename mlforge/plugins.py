@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -19,6 +21,25 @@ ENGINES = {
 }
 # Where other packages say which engines they bring: `name = module:Class`.
 ENGINES_GROUP = "mlforge.engines"
+# The same of online stores. A foreign one is made with `url`, `path`, `prefix` and `board_ttl`.
+ONLINE_STORES = {
+    "sqlite": ("mlforge.online.sqlite", "SQLiteOnline", None),
+    "redis": ("mlforge.online.redis", "RedisOnline", "redis"),
+}
+ONLINE_STORES_GROUP = "mlforge.online_stores"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is looked up by name: of mlforge, or of a package that brings it."""
+
+    noun: str
+    own: Mapping[str, tuple[str, str, str | None]]
+    group: str
+
+
+_ENGINE = _Kind("engine", ENGINES, ENGINES_GROUP)
+_ONLINE_STORE = _Kind("online store", ONLINE_STORES, ONLINE_STORES_GROUP)
 
 
 def load_engine(name: str) -> object:
@@ -26,47 +47,55 @@ def load_engine(name: str) -> object:
 
     Raises InvalidUsage, ExtraMissing with the line that installs it.
     """
-    if name not in ENGINES:
-        return _load_foreign(name)
-    module, attribute, extra = ENGINES[name]
-    made: object = getattr(load_module(module, extra), attribute)()
-    return made
+    return _load(_ENGINE, name)()
 
 
 def check_engine(name: str) -> None:
     """Raises InvalidUsage unless an engine has this name."""
     if name not in ENGINES:
-        _foreign(name)
+        _foreign(_ENGINE, name)
 
 
-def _load_foreign(name: str) -> object:
-    found = _foreign(name)
-    package = found.dist.name if found.dist else found.module
+def load_online_store(name: str) -> Callable[..., object]:
+    """The class of an online store by the name of its kind.
+
+    Raises InvalidUsage, ExtraMissing with the line that installs it.
+    """
+    return _load(_ONLINE_STORE, name)
+
+
+def _load(kind: _Kind, name: str) -> Callable[..., object]:
+    if name in kind.own:
+        module, attribute, extra = kind.own[name]
+        found: Callable[..., object] = getattr(load_module(module, extra), attribute)
+        return found
+    point = _foreign(kind, name)
+    package = point.dist.name if point.dist else point.module
     try:
-        made: object = found.load()()
+        loaded: Callable[..., object] = point.load()
     except (ImportError, AttributeError) as error:
         raise ExtraMissing(
-            f"the engine {name} of {package} cannot be loaded",
+            f"the {kind.noun} {name} of {package} cannot be loaded",
             cause=str(error),
             hint=f"pip install --upgrade {package}",
         ) from error
-    return made
+    return loaded
 
 
-def _foreign(name: str) -> EntryPoint:
-    """The engine of another package. Looked up late: it takes as long as half a command."""
-    points: EntryPoints = load_module("importlib.metadata", None).entry_points(group=ENGINES_GROUP)
+def _foreign(kind: _Kind, name: str) -> EntryPoint:
+    """What another package brings. Looked up late: it takes as long as half a command."""
+    points: EntryPoints = load_module("importlib.metadata", None).entry_points(group=kind.group)
     found = {point.value: point for point in points if point.name == name}
     if not found:
-        known = sorted({*ENGINES, *points.names})
+        known = sorted({*kind.own, *points.names})
         raise InvalidUsage(
-            f"no engine is called {name!r}",
+            f"no {kind.noun} is called {name!r}",
             cause=f"there are: {', '.join(known)}",
             hint=did_you_mean(name, known),
         )
     if len(found) > 1:
         raise InvalidUsage(
-            f"several packages bring an engine {name!r}",
+            f"several packages bring an {kind.noun} {name!r}",
             cause=", ".join(sorted(found)),
             hint="uninstall all but one of them",
         )

@@ -19,6 +19,7 @@ DEFAULT_PROFILE = "default"
 DEFAULT_DEFINITIONS = "features"
 DEFAULT_STORE = "feature_store"
 DEFAULT_ENGINE = "polars"
+DEFAULT_ONLINE = "sqlite"
 # Stands for the name of any profile.
 ANY = "*"
 _PREFIX = "MLFORGE_"
@@ -72,6 +73,36 @@ STORE_OBJECTS = Setting(
     "The folder of the Parquet files, say on a shared disk; relative to the project's folder",
     "`mlforge` in git's own folder",
 )
+ONLINE_KIND = Setting(
+    f"profiles.{ANY}.online_store.kind",
+    "Where rows are served from: `sqlite`, `redis`, or what another package brings",
+    f'"{DEFAULT_ONLINE}"',
+)
+ONLINE_PATH = Setting(
+    f"profiles.{ANY}.online_store.path",
+    "The file of `sqlite`; relative to the project's folder",
+    "`mlforge/online.db` in git's own folder",
+)
+ONLINE_URL = Setting(
+    f"profiles.{ANY}.online_store.url",
+    "The server, as `redis://` or `rediss://`; write its password as `${NAME}`",
+    '"redis://localhost:6379/0"',
+)
+ONLINE_PREFIX = Setting(
+    f"profiles.{ANY}.online_store.prefix",
+    "What all keys on a server begin with; letters, digits and `_ . : -`",
+    "`mlforge:` and the project's name",
+)
+ONLINE_TTL = Setting(
+    f"profiles.{ANY}.online_store.ttl",
+    "How long a reader may go on with the versions that it has seen served",
+    '"1s"',
+)
+ONLINE_GRACE = Setting(
+    f"profiles.{ANY}.online_store.grace",
+    "How long rows stay that are served no more, for readers and for a rollback",
+    '"10m"',
+)
 COMMITS = Setting("git.commit", "Whether `mlforge build` commits", "true", is_flag=True)
 REQUIRES_CLEAN = Setting(
     "git.require_clean",
@@ -87,11 +118,17 @@ SETTINGS = (
     STORE_KIND,
     STORE_PATH,
     STORE_OBJECTS,
+    ONLINE_KIND,
+    ONLINE_PATH,
+    ONLINE_URL,
+    ONLINE_PREFIX,
+    ONLINE_TTL,
+    ONLINE_GRACE,
     COMMITS,
     REQUIRES_CLEAN,
 )
 # Named in the design, and refused until they do something.
-_LATER = ("git.hooks", "git.sign", f"profiles.{ANY}.online_store")
+_LATER = ("git.hooks", "git.sign")
 _PROFILE_NAME = r"[A-Za-z0-9_-]+"
 
 

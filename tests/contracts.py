@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 
 from mlforge.api.store import FeatureMetadata
+from mlforge.flows.audited import Audit, AuditedFeature, ReplayedFeature
 from mlforge.flows.checkout import CheckedOut
 from mlforge.flows.differences import ColumnDiff, ColumnSide, FeatureDiff, Place, Side
 from mlforge.flows.explain import Explanation
@@ -22,10 +23,12 @@ from mlforge.flows.log import LogEntry, Touched
 from mlforge.flows.overview import FeatureOverview, VersionsOverview
 from mlforge.flows.plan import PlannedFeature
 from mlforge.flows.problems import Problem
+from mlforge.flows.pushed import PushedFeature, PushReport
 from mlforge.flows.report import BuildOutcome, BuildReport
 from mlforge.flows.reproduce import Difference
 from mlforge.flows.retire import Retired
 from mlforge.flows.rollback import RolledBack
+from mlforge.flows.served import OnlineStatus, ServedFeature
 from mlforge.flows.service_pins import PinnedService, ServicePin
 from mlforge.flows.tag import Tagged
 from mlforge.flows.validate import Validated
@@ -41,7 +44,12 @@ IS_UPDATE = os.environ.get("MLFORGE_UPDATE_GOLDEN") == "1"
 # Which values a document's objects are made from. What may be None in them may be null there,
 # whether or not a test has ever seen it.
 MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
-    "build": {"": (BuildReport,), "features[]": (BuildOutcome,)},
+    "build": {
+        "": (BuildReport,),
+        "features[]": (BuildOutcome,),
+        "online": (PushReport,),
+        "online.features[]": (PushedFeature,),
+    },
     "checkout": {"": (CheckedOut,)},
     "diff": {
         "before": (Place,),
@@ -58,6 +66,14 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
     "list": {"features[]": (FeatureOverview, Manifest, Schema)},
     "log": {"versions[]": (LogEntry, Manifest)},
     "manifest": {"features[]": (Manifest, Schema, Touched)},
+    "online.get": {},
+    "online.push": {"": (PushReport,), "features[]": (PushedFeature,)},
+    "online.verify": {
+        "": (Audit,),
+        "features[]": (AuditedFeature,),
+        "training.features[]": (ReplayedFeature,),
+    },
+    "online.status": {"": (OnlineStatus,), "features[]": (ServedFeature,)},
     "plan": {"features[]": (PlannedFeature,)},
     "reproduce": {"features[]": (LockedFeature,), "differences[]": (Difference,)},
     "retire": {"": (Retired,)},
@@ -93,6 +109,7 @@ NULLABLE: dict[str, set[str]] = {
     "log": {f"versions[].{name}" for name in ("author", "date")},
     "manifest": {f"features[].{name}" for name in ("author", "commit")},
     "train": {f"features[].{age}_age_us" for age in ("youngest", "median", "p90", "oldest")},
+    "online.verify": {"features[].message"},
     **{
         name: {"broken[].cause", "broken[].hint"}
         for name in ("list", "list.entities", "list.sources", "list.tags")

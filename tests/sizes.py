@@ -23,6 +23,7 @@ _SIZES = {
     "PROFILE_ROWS": (5_000, 600_000),
     "AGREED_EVENTS": (100_000, 10_000_000),
     "HOSTILE_FILES": (100, 5_000),
+    "ONLINE_ROWS": (20_000, 1_000_000),
     "SEED": (20240501, 20240501),
 }
 _IS_NIGHTLY = os.environ.get("MLFORGE_SIZE") == "nightly"
@@ -44,4 +45,5 @@ SEED = _size("SEED")
 # The suites that are shipped have sizes of their own.
 shipped.ORACLE_EXAMPLES = _size("ORACLE_EXAMPLES")
 shipped.LEAK_EXAMPLES = _size("LEAK_EXAMPLES")
+shipped.ONLINE_ROWS = _size("ONLINE_ROWS")
 shipped.SEED = SEED

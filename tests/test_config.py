@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mlforge.config import Config, definitions_path, find_config, project_root
+from mlforge.config import (
+    Config,
+    OnlineConfig,
+    definitions_path,
+    find_config,
+    find_online,
+    project_root,
+)
 from mlforge.errors import InvalidConfig, NoProject, ProfileNotFound
 from mlforge.settings import SETTINGS
 
@@ -97,6 +104,7 @@ def test_where_nothing_is_there_is_no_project(tmp_path: Path) -> None:
 
 
 STORE_TABLE = "[profiles.default.offline_store]\n"
+ONLINE_TABLE = "[profiles.default.online_store]\n"
 # A file's text, the line that is to blame, and what is told of it.
 MISTAKES = {
     '[projct]\nname = "x"': (1, "projct is not a setting (did you mean project?)"),
@@ -105,9 +113,14 @@ MISTAKES = {
     "project.name = 5": (1, "project.name: 5 is not text"),
     "[profiles.default.online]": (
         1,
-        "profiles.default.online is not a setting (there are: offline_store)",
+        "profiles.default.online is not a setting (did you mean online_store?)",
     ),
-    "[profiles.default.online_store]": (1, "profiles.default.online_store is not supported"),
+    "[profiles.default]\nonline_store = 1": (2, "profiles.default.online_store is not a table"),
+    f"{ONLINE_TABLE}url = 6379": (2, "profiles.default.online_store.url: 6379 is not text"),
+    f"{ONLINE_TABLE}ulr = 'x'": (
+        2,
+        "profiles.default.online_store.ulr is not a setting (did you mean url?)",
+    ),
     "[git]\nhooks = true": (2, "git.hooks is not supported"),
     "[git]\nsign = true": (2, "git.sign is not supported"),
     "[git]\ncommit = 'yes'": (2, "git.commit: 'yes' is not true or false"),
@@ -276,8 +289,28 @@ def test_a_variable_goes_before_the_file(tmp_path: Path, variable: str) -> None:
     assert getattr(found, attribute) == expected
 
 
+# Of the online store, which is read when it is asked for; what else must be said with it.
+ONLINE_VARIABLES: dict[str, tuple[str, str, object]] = {
+    "MLFORGE_ONLINE_STORE_KIND": ("quick", "kind", "quick"),
+    "MLFORGE_ONLINE_STORE_PATH": ("b.db", "path", Path("b.db")),
+    "MLFORGE_ONLINE_STORE_URL": ("redis://db", "url", "redis://db"),
+    "MLFORGE_ONLINE_STORE_PREFIX": ("b", "prefix", "b"),
+    "MLFORGE_ONLINE_STORE_TTL": ("0s", "ttl", 0),
+    "MLFORGE_ONLINE_STORE_GRACE": ("2m", "grace", 120_000_000),
+}
+
+
+@pytest.mark.parametrize("variable", ONLINE_VARIABLES)
+def test_a_variable_of_the_online_store_goes_before_the_file(tmp_path: Path, variable: str) -> None:
+    text = f'{ONLINE_TABLE}kind = "other"\nprefix = "a"\nttl = "9s"\ngrace = "9s"\n'
+    value, attribute, expected = ONLINE_VARIABLES[variable]
+    found = find_online(find_config(project(tmp_path, text)), {variable: value})
+    told = getattr(found, attribute)
+    assert told == (tmp_path / expected if isinstance(expected, Path) else expected)
+
+
 def test_every_setting_has_a_variable_that_is_tried() -> None:
-    assert sorted(VARIABLES) == sorted(setting.variable for setting in SETTINGS)
+    assert sorted(VARIABLES | ONLINE_VARIABLES) == sorted(setting.variable for setting in SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -298,3 +331,41 @@ def test_flags_and_objects_are_read(tmp_path: Path) -> None:
     found = find_config(project(tmp_path, text))
     assert (found.commits, found.requires_clean) == (False, True)
     assert found.objects_path == tmp_path / "../big"
+
+
+def test_the_online_store_is_a_file_of_gits_folder_unless_told_otherwise(tmp_path: Path) -> None:
+    assert find_online(find_config(project(tmp_path))) == OnlineConfig("sqlite")
+
+
+def test_a_server_is_read_with_its_variables(tmp_path: Path) -> None:
+    text = (
+        f'{ONLINE_TABLE}kind = "redis"\nurl = "redis://:${{PASSWORD}}@db:6380/1"\n'
+        'prefix = "shop"\nttl = "0s"\ngrace = "1h"\n'
+    )
+    found = find_online(find_config(project(tmp_path, text)), {"PASSWORD": "secret"})
+    url = "redis://:secret@db:6380/1"
+    assert found == OnlineConfig("redis", None, url, "shop", 0, 3_600_000_000)
+    assert "secret" not in repr(found)
+
+
+def test_a_variable_of_the_server_is_needed_only_where_it_is(tmp_path: Path) -> None:
+    text = f'{ONLINE_TABLE}kind = "redis"\nurl = "redis://:${{PASSWORD}}@db"\n'
+    config = find_config(project(tmp_path, text), None, {})
+    with pytest.raises(InvalidConfig, match="url: the variable PASSWORD is not set"):
+        find_online(config, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('url = "redis://:secret@db"', "url: it is for redis, and the kind is sqlite"),
+        ('kind = "redis"\npath = "x"', "path: it is for sqlite, and the kind is redis"),
+        ('ttl = "soon"', "ttl: 'soon' is not a duration: write 1s, 10m or 0s"),
+        ('grace = "1mo"', "grace: '1mo' has no fixed length"),
+    ],
+)
+def test_settings_of_a_store_that_do_not_go_together(tmp_path: Path, text: str, told: str) -> None:
+    config = find_config(project(tmp_path, ONLINE_TABLE + text))
+    with pytest.raises(InvalidConfig, match=told) as refused:
+        find_online(config)
+    assert "secret" not in str(refused.value)

@@ -72,7 +72,7 @@ WRONG = (
     "profiles = []",
     '[profiles."a b".offline_store]\npath = "x"',
     '[profiles.default.offline_store]\nkind = "s3"',
-    "[profiles.default.online_store]",
+    "[profiles.default.online_store]\nport = 6379",
     "[git]\ncommit = 1",
     "[git]\nsign = true",
 )

@@ -40,6 +40,16 @@ def opened(
     return found
 
 
+def asked_for(feature: FeatureLike | FeatureService) -> tuple[Wanted, ...]:
+    """What is asked for without a store: a name may be a service's.
+
+    Raises InvalidUsage, InvalidReference, InvalidName.
+    """
+    if isinstance(feature, FeatureService):
+        return _service(feature).wanted
+    return (wanted_of(feature),)
+
+
 def _features_of(
     workspace: Workspace, wanted: Wanted, revision: str | None, at: CommitId | None
 ) -> tuple[Wanted, ...]:

@@ -10,12 +10,20 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from mlforge.api.asking import parse_services
 from mlforge.api.journal import note_build, noting
+from mlforge.api.mirror import Mirror
+from mlforge.api.online import OnlinePlace, RedisStore, SQLiteStore, configured
 from mlforge.api.store import LocalStore
-from mlforge.config import Config, project_root
+from mlforge.config import Config, find_online, project_root
 from mlforge.definitions.feature import Feature
 from mlforge.definitions.registry import Declared, Registry, services_in
 from mlforge.definitions.service import FeatureService
-from mlforge.errors import BuildFailed, InvalidConfig, InvalidDefinitions, InvalidUsage
+from mlforge.errors import (
+    BuildFailed,
+    InvalidConfig,
+    InvalidDefinitions,
+    InvalidUsage,
+    MlforgeError,
+)
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import Version
 from mlforge.manifest import Manifest
@@ -29,8 +37,11 @@ if TYPE_CHECKING:
     from mlforge.api.training import TrainingSet
     from mlforge.definitions.service import FeatureLike
     from mlforge.engines.base import Engine
+    from mlforge.flows.audited import Audit, AuditEvent, ReplayEvent
     from mlforge.flows.plan import Plan
+    from mlforge.flows.pushed import PushEvent, PushReport
     from mlforge.flows.report import BuildEvent, BuildReport
+    from mlforge.flows.served import OnlineStatus
     from mlforge.flows.services import Service
     from mlforge.flows.validate import ValidationReport
 
@@ -41,8 +52,9 @@ class Definitions:
     `features`: decorated functions, or modules, which are scanned for them and for services.
     `services`: lists of features with a name, which a build writes to the store. `offline_store`: a
     relative path starts at the project's root (the folder of `mlforge.toml`, else the current
-    one); None: `feature_store` there. `default_engine`: of features that name none;
-    None: the configured one, else `"polars"`.
+    one); None: `feature_store` there. `online_store`: where rows are served from; None: a file
+    beside git's own. `default_engine`: of features that name none; None: the configured one, else
+    `"polars"`.
 
     Raises InvalidDefinitions, with all mistakes at once, each with file and line.
     """
@@ -54,6 +66,7 @@ class Definitions:
         features: Sequence[Declared],
         services: Sequence[FeatureService] = (),
         offline_store: LocalStore | None = None,
+        online_store: SQLiteStore | RedisStore | None = None,
         default_engine: str | None = None,
     ) -> None:
         self.name = name
@@ -70,23 +83,31 @@ class Definitions:
         self._has_own_store = offline_store is not None
         self._requires_clean = False
         self.offline_store = self._placed(offline_store or LocalStore(DEFAULT_STORE))
+        self._own_online = online_store
+        self._config: Config | None = None
 
     def within(self, config: Config) -> Definitions:
         """These definitions in a project. Raises InvalidConfig if they name another store.
 
         Reading commands never import definitions, so the store they read is the configured one.
         """
-        if self._has_own_store and config.is_profile_named:
-            raise InvalidUsage(
-                f"the profile {config.profile} is named, and so is a store in the definitions",
-                hint="take offline_store= out of the definitions, or leave the profile out",
-            )
+        for name, is_own in (
+            ("offline_store", self._has_own_store),
+            ("online_store", self._own_online is not None),
+        ):
+            if is_own and config.is_profile_named:
+                raise InvalidUsage(
+                    f"the profile {config.profile} is named, and so is a store in the definitions",
+                    hint=f"take {name}= out of the definitions, or leave the profile out",
+                )
         own, configured = self.offline_store.path.resolve(), config.store_path.resolve()
         if self._has_own_store and own != configured:
             raise InvalidConfig(
                 f"the definitions name the store {own}, and the project's is {configured}",
                 hint="name it in mlforge.toml: [profiles.default.offline_store] path = ...",
             )
+        if self._own_online is not None:
+            self._refuse_other_place(self._own_online, config)
         try:
             check_engine(config.engine)
         except InvalidUsage as error:
@@ -94,8 +115,25 @@ class Definitions:
         self.default_engine = self._own_engine or config.engine
         self._root = config.root
         self._requires_clean = config.requires_clean
+        self._config = config
         self.offline_store = LocalStore(config.store_path, objects=config.objects_path)
         return self
+
+    def _refuse_other_place(self, own: OnlinePlace, config: Config) -> None:
+        project = configured(find_online(config)).identity(config.root, config.name)
+        if own.identity(config.root, config.name) != project:
+            raise InvalidConfig(
+                "the definitions name another online store than the project's",
+                cause=f"mlforge online reads no definitions: the project's is of {project[0]}",
+                hint="name it in mlforge.toml, too: [profiles.default.online_store]",
+            )
+
+    def _mirror(self) -> Mirror:
+        if self._config is None:
+            own = self._own_online or SQLiteStore()
+            return Mirror(self.offline_store, own, self._root, self.name)
+        place = self._own_online or configured(find_online(self._config))
+        return Mirror(self.offline_store, place, self._root, self._config.name)
 
     def _placed(self, store: LocalStore) -> LocalStore:
         objects = None if store.objects is None else self._root / store.objects.expanduser()
@@ -125,8 +163,9 @@ class Definitions:
         accept_nondeterminism: bool = False,
         as_of: str | date | None = None,
         message: str | None = None,
+        online: bool = False,
         on_error: Literal["raise", "report"] = "raise",
-        on_event: Callable[[BuildEvent], None] | None = None,
+        on_event: Callable[[BuildEvent | PushEvent], None] | None = None,
     ) -> BuildReport:
         """Build features, all unless some are named, and commit what is new.
 
@@ -137,16 +176,20 @@ class Definitions:
         and nothing written. `force`: computed although nothing changed. `as_of`: of events that
         were known then, up to the last bucket that was over; a date is its beginning, a naive time
         is UTC. `message`: the commit's subject. A feature that fails keeps its head and stops no
-        other. Order: as declared. `on_event`: called with progress.
+        other. Order: as declared. `online`: then `push`, also if nothing changed, but not of a dry
+        run; what is committed stays so, if that fails. `on_event`: called with progress.
 
-        Raises BuildFailed, whose `report` this is, unless `on_error="report"`; FeatureNotFound,
-        VersionNotFound, NothingToBuild, InvalidVersion, NoRepository.
+        Raises BuildFailed, whose `report` this is, and what `push` raises, unless
+        `on_error="report"`; FeatureNotFound, VersionNotFound, NothingToBuild, InvalidVersion,
+        NoRepository.
         Rule: docs/semantics.md#version-numbers.
         """
         if on_error not in ("raise", "report"):
             raise InvalidUsage(f"on_error={on_error!r} is neither 'raise' nor 'report'")
         if engine is not None:
             check_engine(engine)
+        if online and not commit:
+            raise InvalidUsage("only what is committed is served", hint="mlforge build --commit")
         now = datetime.now(UTC).astimezone()
         moment = parse_as_of(as_of, now)
         features, remade = self._asked_for(features)
@@ -189,9 +232,63 @@ class Definitions:
             on_event=noting(on_event),
         )
         note_build(report)
+        if online and not dry_run:
+            report = self._pushed(report, on_event)
         if report.failed and on_error == "raise":
             raise BuildFailed(_failures(report), report=report)
+        if report.online_error is not None and on_error == "raise":
+            raise report.online_error
         return report
+
+    def _pushed(
+        self, report: BuildReport, on_event: Callable[[PushEvent], None] | None
+    ) -> BuildReport:
+        try:
+            return report.with_online(self.push(on_event=on_event))
+        except MlforgeError as error:
+            return report.with_online(error)
+
+    def push(
+        self,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        on_event: Callable[[PushEvent], None] | None = None,
+    ) -> PushReport:
+        """Serve the heads of HEAD's commit from the online store, all from one moment on.
+
+        Rows that the store has already are not loaded again. `force`: all are, and whatever is
+        served gives way. `dry_run`: nothing is written. Until it is done, and if it fails, what
+        was served stays served. `on_event`: called with progress.
+
+        Raises NothingToServe, ServedAhead, PushContended, OnlineStoreUnavailable, ObjectNotFound.
+        """
+        return self._mirror().push(force=force, dry_run=dry_run, on_event=on_event)
+
+    def online_status(self) -> OnlineStatus:
+        """What is served of each feature, beside the heads of HEAD's commit; no row is read.
+
+        Raises OnlineStoreUnavailable, OnlineStoreCorrupt.
+        """
+        return self._mirror().status()
+
+    def verify_online(
+        self,
+        *,
+        against_training: int = 0,
+        seed: int | None = None,
+        on_event: Callable[[AuditEvent | ReplayEvent], None] | None = None,
+    ) -> Audit:
+        """Compare every row that is served with its version's, and the versions with HEAD's commit.
+
+        Rows are computed again from the versions' own files. `against_training`: then ask for so
+        many random entities of each feature, at moments that matter, and compare the answers with
+        training data of that commit and moment, bit for bit; `seed` chooses them.
+        `on_event`: called with progress. Raises OnlineStoreUnavailable, OnlineStoreCorrupt.
+        """
+        return self._mirror().verify(
+            against_training=against_training, seed=seed, on_event=on_event
+        )
 
     def remake(self, manifest: Manifest, engine: str | None) -> None:
         """Make a version's rows again, whether or not any tree has it. Raises RowsNotMadeAgain."""

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, TypeVar
 from mlforge.logger import logger
 
 if TYPE_CHECKING:
-    from mlforge.flows.problems import VerifyEvent
-    from mlforge.flows.report import BuildEvent, BuildReport
-    from mlforge.flows.train import TrainEvent
+    from mlforge.flows.pushed import PushReport
+    from mlforge.flows.report import BuildReport
     from mlforge.provenance import Provenance
 
 
-Event = TypeVar("Event", "BuildEvent", "TrainEvent", "VerifyEvent")
+Event = TypeVar("Event")
 
 
 def noting(on_event: Callable[[Event], None] | None) -> Callable[[Event], None]:
@@ -42,6 +41,14 @@ def note_build(report: BuildReport) -> None:
         logger.warning("%s", report.note)
     if report.commit is not None and built:
         logger.info("commit %s", report.commit)
+
+
+def note_push(report: PushReport) -> None:
+    """At INFO what is served now."""
+    for feature in report.values():
+        logger.info("%s %s: %s", feature.name, feature.version, feature.action)
+    if not report.is_dry:
+        logger.info("%s serves commit %s", report.place, report.commit)
 
 
 def note_training(provenance: Provenance, notes: Sequence[str]) -> None:

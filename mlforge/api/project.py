@@ -16,8 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from mlforge.api.mirror import Mirror
+from mlforge.api.online import configured
 from mlforge.api.store import LocalStore
-from mlforge.config import Config, definitions_path, find_config
+from mlforge.config import Config, definitions_path, find_config, find_online
 from mlforge.errors import (
     DefinitionsFailed,
     InvalidDefinitions,
@@ -42,6 +44,11 @@ class Project:
     def store(self) -> LocalStore:
         """The configured store; user code is not imported to find it."""
         return LocalStore(self.config.store_path, objects=self.config.objects_path)
+
+    def mirror(self) -> Mirror:
+        """The configured store, and where it is served from. Raises InvalidConfig."""
+        place = configured(find_online(self.config))
+        return Mirror(self.store(), place, self.config.root, self.config.name)
 
     def load(self) -> Definitions:
         """Import the definitions and check them.

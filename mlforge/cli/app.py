@@ -21,6 +21,7 @@ from mlforge.cli import (
     list_,
     log,
     manifest,
+    online,
     plan,
     reproduce,
     retire,
@@ -65,6 +66,21 @@ for _panel, _commands in {
         _name = _command.__name__.rstrip("_")
         _more = f"More: {DOCUMENTATION}#mlforge-{_name} in mlforge's source"
         app.command(_name, cls=Command, rich_help_panel=_panel, epilog=_more)(_command)
+serving = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _verb in (online.push, online.status, online.verify, online.get):
+    _more = f"More: {DOCUMENTATION}#mlforge-online-{_verb.__name__} in mlforge's source"
+    serving.command(_verb.__name__, cls=Command, epilog=_more)(_verb)
+app.add_typer(
+    serving,
+    name="online",
+    rich_help_panel="Use",
+    help="Serve what is built, and check what is served",
+)
 app.command("inspect", cls=Command, hidden=True)(show.show)
 
 

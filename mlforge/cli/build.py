@@ -9,6 +9,7 @@ import typer
 
 from mlforge.cli.confirm import MessageOption, commit_cells, tell_detached
 from mlforge.cli.context import AnswerOption, AsOf, Features, Tags, names, project, screen_of
+from mlforge.cli.online import show, tell_push
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import Cell, forms, plural, rows, seconds, size
 
@@ -40,6 +41,9 @@ def build(
         typer.Option("--accept-nondeterminism", help="Make a version of a result that varies"),
     ] = False,
     message: MessageOption = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="Then serve what is committed: online push")
+    ] = False,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 1 if there is, or would be, a new version")
     ] = False,
@@ -64,8 +68,9 @@ def build(
             force=force,
             accept_nondeterminism=accept_nondeterminism,
             message=message,
+            online=online,
             on_error="report",
-            on_event=lambda e: progress.say(str(e), e.number, e.count),
+            on_event=lambda event: show(progress, event),
         )
     elapsed = time.perf_counter() - started
     if json:
@@ -74,7 +79,12 @@ def build(
         )
     else:
         _tell(screen, report, elapsed, is_committed=is_committed and not dry_run)
+        if report.online is not None:
+            tell_push(screen, report.online)
     _tell_problems(screen, report)
+    if report.online_error is not None:
+        screen.error(report.online_error)
+        raise typer.Exit(report.online_error.exit_code)
     if report.failed or (exit_code and report.built):
         raise typer.Exit(1)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlforge.cli.render import Piece, Screen
-from mlforge.errors import InvalidUsage
+from mlforge.errors import InvalidUsage, MlforgeError
 
 if TYPE_CHECKING:
+    from mlforge.api.project import Project
     from mlforge.ids import CommitId
 
 MessageOption = Annotated[
@@ -46,6 +47,17 @@ def commit_cells(commit: CommitId, branch: str | None) -> tuple[Piece, ...]:
     """The end of a line that tells what was committed: which commit, and where."""
     place = f" on {branch}" if branch else " on a detached HEAD"
     return ("commit ", (commit.short, "yellow"), place)
+
+
+def tell_served(screen: Screen, here: Project) -> None:
+    """Nothing but a push changes what is served. No server is asked: it may be down."""
+    try:
+        may_serve = here.mirror().may_serve()
+    except MlforgeError:
+        # What is wrong with its settings is told when it is used.
+        may_serve = True
+    if may_serve:
+        screen.line("what is served stays as it is until: mlforge online push")
 
 
 def tell_detached(screen: Screen, branch: str | None) -> None:

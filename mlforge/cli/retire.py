@@ -12,6 +12,7 @@ from mlforge.cli.confirm import (
     commit_cells,
     confirm,
     tell_detached,
+    tell_served,
 )
 from mlforge.cli.context import AnswerOption, FeatureArgument, project, screen_of
 from mlforge.cli.render import Format, Table
@@ -53,4 +54,5 @@ def retire(
         verb = "is" if len(done.versions) == 1 else "are"
         screen.line(f"its {count} {verb} still readable, as {last}")
         tell_detached(screen, done.branch)
+        tell_served(screen, here)
         screen.next(f"mlforge show {last}")

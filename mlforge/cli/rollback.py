@@ -16,6 +16,7 @@ from mlforge.cli.confirm import (
     commit_cells,
     confirm,
     tell_detached,
+    tell_served,
 )
 from mlforge.cli.context import AnswerOption, FeatureArgument, project, screen_of, tell_note
 from mlforge.cli.render import Format, Screen, Table
@@ -47,7 +48,8 @@ def rollback(
     Example: mlforge rollback user_spend 1.0.0 --yes
     """
     feature, version = _split(feature, version)
-    screen, store = screen_of(context), project().store()
+    screen, here = screen_of(context), project()
+    store = here.store()
     done = store.rollback(feature, to=version, dry_run=True)
     name, to = done.manifest.name, str(done.manifest.version)
     if not dry_run and done.is_changed:
@@ -60,6 +62,8 @@ def rollback(
         screen.document(Format.JSON, "mlforge.rollback/v1", record, "features", Table((), ()))
     else:
         _tell(screen, done)
+        if done.commit is not None:
+            tell_served(screen, here)
     tell_note(screen, done.note)
 
 

@@ -51,6 +51,13 @@ def calendar_of(interval: Duration, timezone: str | None, first: int, last: int)
     return calendar
 
 
+def bucket_around(interval: Duration, timezone: str | None, at: int) -> tuple[int, int]:
+    """When the bucket of an instant begins, and when the next one does. Raises InvalidTimes."""
+    calendar = calendar_of(interval, timezone, at, at)
+    begin, end = calendar.starts(calendar.buckets(np.array([at])) + np.array([0, 1])).tolist()
+    return begin, end
+
+
 def _around(interval: Duration, timezone: str | None, first: int, last: int) -> Calendar:
     if timezone is not None and 0 < interval.microseconds < DAY:
         return _within_days(interval.microseconds, clock(timezone, first - DAY, last + 2 * DAY))

@@ -11,7 +11,7 @@ import polars as pl
 from mlforge.engines.ages import Ages
 from mlforge.engines.join import Matches, Timeline, take
 from mlforge.engines.questions import Questions
-from mlforge.flows.keys import Keys
+from mlforge.flows.keys import Keys, keys_of
 from mlforge.flows.read import read_objects
 from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
@@ -94,7 +94,7 @@ class Joining:
         """Begin, with the rows that were read."""
         selected = self.selected
         types = {key: table.schema[key] for key in selected.manifest.schema.keys}
-        self._keys = Keys(selected.manifest, selected.on, types, self._spine.columns)
+        self._keys = Keys(keys_of(selected.manifest), selected.on, types, self._spine.columns)
         self._timeline = Timeline(table, self._rule)
         self._values = table.select(
             pl.col(own).alias(called) for own, called in selected.names.items()

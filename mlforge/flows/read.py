@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -59,19 +60,53 @@ def read_objects(
 
     Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
-    label = f"{manifest.name}@{manifest.version}"
     digests = {} if columns is None else find_digests(workspace, manifest, at)
+    with _told_missing(workspace, manifest):
+        frame = read_frame(workspace.objects, oids, columns, _label(manifest), digests)
+    _refuse_others_rows(manifest, frame.height, frame.schema, columns)
+    return frame
+
+
+def read_blocks(
+    workspace: Workspace,
+    manifest: Manifest,
+    columns: Sequence[str],
+    rows: int,
+    *,
+    is_verified: bool = False,
+) -> Iterator[pl.DataFrame]:
+    """A version's rows, so many at a time; all bytes are hashed now, before the first is read.
+
+    `is_verified`: that was just done. Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
+    """
+    with _told_missing(workspace, manifest):
+        oids = objects_of(workspace, manifest)
+        paths = [workspace.objects.path(oid) for oid in oids]
+        for path, oid in [] if is_verified else zip(paths, oids, strict=True):
+            verify_object(path, oid, _label(manifest))
+    frame = pl.scan_parquet(paths, glob=False).select(columns)
+    # Both stand in the files' footers.
+    count = frame.select(pl.len()).collect().item()
+    _refuse_others_rows(manifest, count, frame.collect_schema(), columns)
+    return (frame.slice(start, rows).collect() for start in range(0, count, rows))
+
+
+def _label(manifest: Manifest) -> str:
+    return f"{manifest.name}@{manifest.version}"
+
+
+@contextmanager
+def _told_missing(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
+    """Rows that are not here are told with the command that makes them."""
     try:
-        frame = read_frame(workspace.objects, oids, columns, label, digests)
+        yield
     except ObjectNotFound as error:
         remedy = Remedies(workspace).of(manifest)
         raise ObjectNotFound(
-            f"the rows of {label} are not in this clone",
+            f"the rows of {_label(manifest)} are not in this clone",
             cause=remedy.cause(error.message),
             hint=remedy.command,
         ) from error
-    _refuse_others_rows(manifest, frame.height, frame.schema, columns)
-    return frame
 
 
 def _refuse_others_rows(
@@ -97,7 +132,7 @@ def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
     paths = []
     for oid in objects_of(workspace, manifest):
         path = workspace.objects.path(oid)
-        verify_object(path, oid, f"{manifest.name}@{manifest.version}")
+        verify_object(path, oid, _label(manifest))
         paths.append(path)
     return paths
 

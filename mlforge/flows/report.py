@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from mlforge.canonical import Plain
 from mlforge.errors import MlforgeError
+from mlforge.flows.pushed import PushReport
 from mlforge.ids import CommitId, Version
 from mlforge.notebook import Shown, Table, shortened
 
@@ -96,6 +97,7 @@ class BuildReport(Shown, Mapping[str, BuildOutcome]):
 
     `commit` None: nothing was committed. `branch` None: HEAD is detached. `note`: what the user
     should know of the commit. `services`: the feature services that were, or would be, written.
+    `online`: what was pushed, if that was asked for; `online_error`: why it was not.
     """
 
     outcomes: InitVar[Sequence[BuildOutcome]]
@@ -104,6 +106,8 @@ class BuildReport(Shown, Mapping[str, BuildOutcome]):
     is_dry: bool = field(kw_only=True)
     note: str | None = field(default=None, kw_only=True)
     services: tuple[str, ...] = field(default=(), kw_only=True)
+    online: PushReport | None = field(default=None, kw_only=True)
+    online_error: MlforgeError | None = field(default=None, kw_only=True)
     _outcomes: dict[str, BuildOutcome] = field(init=False)
 
     def __post_init__(self, outcomes: Sequence[BuildOutcome]) -> None:
@@ -127,8 +131,22 @@ class BuildReport(Shown, Mapping[str, BuildOutcome]):
         names = {"built": self.built, "unchanged": self.unchanged, "failed": self.failed}
         counts = ", ".join(f"{len(found)} {status}" for status, found in names.items() if found)
         place = f", commit {self.commit.short}" if self.commit else ""
+        place += f", served from {self.online.place}" if self.online else ""
         dry = ", nothing was written" if self.is_dry else ""
         return f"BuildReport: {counts or 'no feature'}{place}{dry}"
+
+    def with_online(self, online: PushReport | MlforgeError) -> BuildReport:
+        """The same, and what became of the push."""
+        return BuildReport(
+            [*self.values()],
+            commit=self.commit,
+            branch=self.branch,
+            is_dry=self.is_dry,
+            note=self.note,
+            services=self.services,
+            online=online if isinstance(online, PushReport) else None,
+            online_error=online if isinstance(online, MlforgeError) else None,
+        )
 
     @property
     def built(self) -> tuple[str, ...]:
@@ -156,6 +174,8 @@ class BuildReport(Shown, Mapping[str, BuildOutcome]):
             "dry_run": self.is_dry,
             "note": self.note,
             "services": list(self.services),
+            "online": None if self.online is None else self.online.to_dict(),
+            "online_error": None if self.online_error is None else self.online_error.code,
             "features": [outcome.to_dict() for outcome in self.values()],
         }
 

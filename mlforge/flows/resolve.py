@@ -279,6 +279,14 @@ def head(workspace: Workspace, name: str, at: CommitId | None) -> Manifest | Non
     return None if version is None else read_manifest(workspace, name, version, at)
 
 
+def heads_at(workspace: Workspace, commit: CommitId | None) -> tuple[Manifest, ...]:
+    """The heads of a commit, in name order; of no commit, none. Raises PinInvalid."""
+    if commit is None:
+        return ()
+    found = (head(workspace, name, commit) for name in feature_names(workspace, commit))
+    return tuple(manifest for manifest in found if manifest is not None)
+
+
 def head_version(workspace: Workspace, name: str, at: CommitId | None) -> Version | None:
     """What PIN names, else the highest version. Raises PinInvalid."""
     known = versions(workspace, name, at)

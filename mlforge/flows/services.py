@@ -172,6 +172,14 @@ def missing_service(workspace: Workspace, name: str) -> FeatureNotFound:
     )
 
 
+def services_at(workspace: Workspace, commit: CommitId) -> tuple[Service, ...]:
+    """The services of a commit's tree, in name order. Raises ServiceCorrupt, FormatUnknown."""
+    files = workspace.history.list(commit, workspace.path_of(FOLDER))
+    names = (file.removesuffix(_SUFFIX) for file in files if file.endswith(_SUFFIX))
+    found = (read_service(workspace, name, commit) for name in names)
+    return tuple(service for service in found if service is not None)
+
+
 def changed_services(
     workspace: Workspace, services: Sequence[Service], commit: CommitId | None
 ) -> dict[str, bytes]:

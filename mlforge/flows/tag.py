@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mlforge.canonical import Plain
 from mlforge.errors import MlforgeError, NothingToTag, TagRefused
-from mlforge.flows.resolve import feature_names, head, head_version, versions
+from mlforge.flows.resolve import feature_names, head_version, heads_at, versions
 from mlforge.flows.service_pins import PinnedService
 from mlforge.flows.services import read_service, service_names
 from mlforge.flows.workspace import Workspace
@@ -72,7 +72,7 @@ def tag(
     with history.writing():
         workspace.pending.settle()
         commit = history.head().commit
-        heads = _heads(workspace, commit)
+        heads = heads_at(workspace, commit)
         if commit is None or not heads:
             raise NothingToTag("HEAD has no feature: there is nothing to pin", hint="mlforge build")
         _refuse_others(workspace, commit)
@@ -81,13 +81,6 @@ def tag(
         text = _message(heads, services, message)
         history.tag(name, text, commit=commit, now=now, is_dry=is_dry)
     return tagged
-
-
-def _heads(workspace: Workspace, commit: CommitId | None) -> tuple[Manifest, ...]:
-    if commit is None:
-        return ()
-    found = (head(workspace, name, commit) for name in feature_names(workspace, commit))
-    return tuple(manifest for manifest in found if manifest is not None)
 
 
 def _services(workspace: Workspace, commit: CommitId) -> Iterator[PinnedService]:

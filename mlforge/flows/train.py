@@ -24,7 +24,7 @@ from mlforge.flows.alternates import objects_of
 from mlforge.flows.blocks import Blocks
 from mlforge.flows.committed import is_committed, refuse_edited
 from mlforge.flows.joining import Joining, Selected
-from mlforge.flows.keys import check_map
+from mlforge.flows.keys import check_map, keys_of
 from mlforge.flows.resolve import Resolved, head_version, resolve
 from mlforge.flows.services import Wanted
 from mlforge.flows.spill import spill
@@ -113,7 +113,7 @@ def join(
     Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
     """
     for selected in chosen:
-        check_map(spine.columns, selected.manifest, selected.on)
+        check_map(spine.columns, keys_of(selected.manifest), selected.on)
     _refuse_collisions(spine.columns, chosen)
     # Of a spine without rows: what its columns alone tell is told before anything is read.
     _instants(spine.columns, rule, chosen)
@@ -181,6 +181,17 @@ def _select(
 ) -> Selected:
     resolved = resolve(workspace, want.reference, at)
     refuse_edited(workspace, resolved)
+    return select(workspace, want, resolved, tip, full_names)
+
+
+def select(
+    workspace: Workspace,
+    want: Wanted,
+    resolved: Resolved,
+    tip: CommitId | None = None,
+    full_names: bool = False,
+) -> Selected:
+    """An exact version, and what is wanted of it. Raises ColumnNotFound, ManifestCorrupt."""
     manifest = resolved.manifest
     known = [column.name for column in manifest.schema.values]
     # When a row became visible is about the row, as its event time is: said to who asks for it.

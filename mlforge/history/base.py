@@ -89,6 +89,14 @@ class History(Protocol):
         """
         ...
 
+    def has(self, commit: CommitId) -> bool:
+        """Whether this clone has a commit."""
+        ...
+
+    def follows(self, commit: CommitId, earlier: CommitId) -> bool:
+        """Whether a commit is another one, or descends from it; both are in this clone."""
+        ...
+
     def read(self, commit: CommitId, path: str) -> bytes | None:
         """A regular file's bytes; None if there is no such file. Follows no symlink."""
         ...

@@ -15,6 +15,7 @@ from dulwich.refs import DiskRefsContainer
 from dulwich.repo import Repo, UnsupportedExtension, UnsupportedVersion
 
 from mlforge.errors import NoRepository, RepositoryLocked, RepositoryUnsupported
+from mlforge.history.ancestry import is_here, reaches
 from mlforge.history.base import Change, Head, History, PathEvent
 from mlforge.history.events import Events
 from mlforge.history.faults import reading, storing
@@ -111,6 +112,13 @@ class GitHistory:
 
     def resolve(self, revision: str) -> CommitId:
         return _commit_id(resolve(self._repo, revision))
+
+    def has(self, commit: CommitId) -> bool:
+        return is_here(self._repo, ObjectID(commit.hex.encode()))
+
+    def follows(self, commit: CommitId, earlier: CommitId) -> bool:
+        start, wanted = (ObjectID(c.hex.encode()) for c in (commit, earlier))
+        return reaches(self._repo, start, wanted)
 
     def read(self, commit: CommitId, path: str) -> bytes | None:
         blob = self._trees.file_at(self._tree(commit), path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -290,6 +292,74 @@ def hollow(shop: Shop) -> None:
     built(shop)
 
 
+def pushed(shop: Shop) -> None:
+    """What is built is served."""
+    refreshed(shop)
+    shop.mlforge("online", "push")
+
+
+def behind(shop: Shop) -> None:
+    """An earlier commit is served."""
+    built(shop)
+    shop.mlforge("online", "push")
+    shop.spend(1, 2, 3)
+    shop.mlforge("build")
+
+
+def returned(shop: Shop) -> None:
+    """Rolled back to what was served before."""
+    behind(shop)
+    shop.mlforge("online", "push")
+    shop.mlforge("rollback", "user_spend", "--yes")
+
+
+def withdrawn(shop: Shop) -> None:
+    """Retired, and still served."""
+    pushed(shop)
+    shop.mlforge("retire", "user_profile", "--yes")
+
+
+def reset(shop: Shop) -> None:
+    """HEAD is an ancestor of what is served."""
+    pushed(shop)
+    shop.git("reset", "-q", "--hard", "HEAD~1")
+
+
+def stale_clone(shop: Shop) -> None:
+    """What is served is from a commit that this repository has not."""
+    reset(shop)
+    shop.git("reflog", "expire", "--expire=now", "--all")
+    shop.git("gc", "-q", "--prune=now")
+
+
+def edited_online(shop: Shop) -> None:
+    """Rows that are served were changed by hand."""
+    pushed(shop)
+    with closing(sqlite3.connect(shop.root / ".git/mlforge/online.db")) as rows, rows:
+        query = "SELECT name FROM sqlite_master WHERE name LIKE 'user^_%' ESCAPE '^' ORDER BY name"
+        profile, spend = (name for (name,) in rows.execute(query))
+        rows.execute(f"""DELETE FROM "{profile}" WHERE hex(key) LIKE '%61'""")
+        rows.execute(f"""INSERT INTO "{profile}" VALUES (x'010000007a', x'00')""")
+        rows.execute(f"""UPDATE "{spend}" SET value = x'00'""")
+
+
+ONLINE = '[project]\nname = "shop"\n[profiles.default.online_store]\nkind = "redis"\n'
+
+
+def down(shop: Shop) -> None:
+    """Nobody listens where the server should be."""
+    built(shop)
+    (shop.root / "mlforge.toml").write_text(f'{ONLINE}url = "redis://:secret@127.0.0.1:1/0"\n')
+    shop.git("commit", "-q", "-am", "a server")
+
+
+def unset(shop: Shop) -> None:
+    """The server's password is in a variable that is not set."""
+    built(shop)
+    (shop.root / "mlforge.toml").write_text(f'{ONLINE}url = "redis://:${{NO_PASSWORD}}@db/0"\n')
+    shop.git("commit", "-q", "-am", "a server")
+
+
 def trained(shop: Shop) -> None:
     """A training set beside its spine, and later versions."""
     built(shop)
@@ -368,6 +438,7 @@ def unmarked(shop: Shop) -> None:
 
 
 TRAIN = ("train", "data/spine.parquet", "--timestamp", "when", "-o", "out.parquet", "-f")
+REPLAY = ("online", "verify", "--against-training", "50", "--seed", "7")
 REPRODUCE = ("reproduce", "out.lock.json")
 State = Callable[[Shop], None]
 CASES: dict[str, tuple[State, tuple[str, ...]]] = {
@@ -653,8 +724,75 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "tag-nothing": (fresh, ("tag", "model")),
     "tag-bad-name": (built, ("tag", "my model")),
     "train-no-commit-json": (unplaced, (*TRAIN, "user_profile", "--json")),
+    "build-online": (changed, ("build", "--online")),
+    "build-online-json": (changed, ("build", "--online", "--json")),
+    "build-online-unchanged": (pushed, ("build", "--online")),
+    "build-online-down": (down, ("build", "--online")),
+    "build-online-down-json": (down, ("build", "--online", "--json")),
+    "build-online-no-commit": (changed, ("build", "--online", "--no-commit")),
+    "rollback-pushed": (behind, ("rollback", "user_spend", "--yes")),
+    "retire-pushed": (pushed, ("retire", "user_spend", "--yes")),
+    "online": (fresh, ("online",)),
+    "online-push": (refreshed, ("online", "push")),
+    "online-push-service": (served, ("online", "push")),
+    "online-push-json": (refreshed, ("online", "push", "--json")),
+    "online-push-dry-run": (behind, ("online", "push", "--dry-run")),
+    "online-push-unchanged": (pushed, ("online", "push")),
+    "online-push-moved": (returned, ("online", "push")),
+    "online-push-moved-json": (returned, ("online", "push", "--json")),
+    "online-push-retired": (withdrawn, ("online", "push")),
+    "online-push-force": (pushed, ("online", "push", "--force")),
+    "online-push-draft": (drafted, ("online", "push")),
+    "online-push-draft-json": (drafted, ("online", "push", "--json")),
+    "online-push-ahead": (reset, ("online", "push")),
+    "online-push-elsewhere": (stale_clone, ("online", "push")),
+    "online-push-nothing": (fresh, ("online", "push")),
+    "online-push-without-rows": (emptied, ("online", "push")),
+    "online-push-down": (down, ("online", "push")),
+    "online-push-unset": (unset, ("online", "push")),
+    "online-status": (pushed, ("online", "status")),
+    "online-status-json": (pushed, ("online", "status", "--json")),
+    "online-status-stale": (behind, ("online", "status")),
+    "online-status-stale-json": (behind, ("online", "status", "--json")),
+    "online-status-never": (built, ("online", "status")),
+    "online-status-never-json": (built, ("online", "status", "--json")),
+    "online-status-retired": (withdrawn, ("online", "status")),
+    "online-status-retired-json": (withdrawn, ("online", "status", "--json")),
+    "online-status-service-json": (served, ("online", "status", "--json")),
+    "online-status-draft-json": (drafted, ("online", "status", "--json")),
+    "online-status-nothing": (fresh, ("online", "status")),
+    "online-status-nothing-json": (fresh, ("online", "status", "--json")),
+    "online-verify": (pushed, ("online", "verify")),
+    "online-verify-json": (pushed, ("online", "verify", "--json")),
+    "online-verify-stale-json": (behind, ("online", "verify", "--json")),
+    "online-verify-edited": (edited_online, ("online", "verify")),
+    "online-verify-edited-json": (edited_online, ("online", "verify", "--json")),
+    "online-verify-elsewhere": (stale_clone, ("online", "verify")),
+    "online-verify-elsewhere-json": (stale_clone, ("online", "verify", "--json")),
+    "online-verify-never-json": (built, ("online", "verify", "--json")),
+    "online-verify-nothing": (fresh, ("online", "verify")),
+    "online-verify-service-json": (served, ("online", "verify", "--json")),
+    "online-verify-training-json": (pushed, (*REPLAY, "--json")),
+    "online-verify-training": (pushed, REPLAY),
+    "online-verify-training-edited-json": (edited_online, (*REPLAY, "--json")),
+    "online-get": (pushed, ("online", "get", "user_spend", "user_profile", "user_id=a")),
+    "online-get-json": (
+        pushed,
+        ("online", "get", "user_spend", "user_profile", "user_id=a", "--json"),
+    ),
+    "online-get-missing": (pushed, ("online", "get", "user_spend", "user_id=z")),
+    "online-get-missing-json": (pushed, ("online", "get", "user_spend", "user_id=z", "--json")),
+    "online-get-no-key": (pushed, ("online", "get", "user_spend")),
+    "online-get-other-key": (pushed, ("online", "get", "user_spend", "user=a")),
+    "online-get-not-served": (pushed, ("online", "get", "user_spent", "user_id=a")),
+    "online-status-down": (down, ("online", "status")),
 }
 _TEMPLATES: dict[State, Path] = {}
+
+
+def command_of(args: tuple[str, ...]) -> str:
+    """The command as the schema of its document has it."""
+    return ".".join(args[: 1 + (args[0] == "online")])
 
 
 def in_state(state: State, tmp_path: Path, factory: pytest.TempPathFactory) -> Shop:

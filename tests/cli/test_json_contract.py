@@ -16,8 +16,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from mlforge.cli.app import app
-from tests.cli.cases import CASES, in_state
+from mlforge.cli.app import app, serving
+from tests.cli.cases import CASES, command_of, in_state
 from tests.contracts import (
     FOLDER,
     IS_UPDATE,
@@ -30,7 +30,7 @@ from tests.contracts import (
 )
 
 PAGE = FOLDER.with_suffix(".md")
-COMMANDS = sorted({args[0] for _, args in CASES.values() if "--json" in args})
+COMMANDS = sorted({command_of(args) for _, args in CASES.values() if "--json" in args})
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -39,7 +39,7 @@ def test_each_document_is_as_its_contract_says(
 ) -> None:
     documents = defaultdict[str, list[dict[str, Any]]](list)
     for case, (state, args) in CASES.items():
-        if args[0] == command and "--json" in args:
+        if command_of(args) == command and "--json" in args:
             done = in_state(state, tmp_path / case, tmp_path_factory).run(*args)
             document = json.loads(done.stdout)
             documents[document["schema"]].append(document)
@@ -48,14 +48,15 @@ def test_each_document_is_as_its_contract_says(
         if IS_UPDATE:
             file.write_text(json.dumps(contract(schema, found), indent=2) + "\n", encoding="utf-8")
         assert json.loads(file.read_text(encoding="utf-8")) == contract(schema, found)
-    known = {path for path in FOLDER.glob("*.json") if path.name.split(".")[0] == command}
+    known = {path for path in FOLDER.glob("*.json") if path.name.startswith(f"{command}.")}
     assert known == {file_of(schema) for schema in documents}
 
 
 def test_each_command_that_speaks_json_has_a_contract() -> None:
     speaking = {
-        command.name
-        for command in app.registered_commands
+        f"{group}{command.name}"
+        for group, typed in {"": app, "online.": serving}.items()
+        for command in typed.registered_commands
         if command.callback is not None and "json" in command.callback.__annotations__
     }
     assert speaking - {"inspect"} == set(COMMANDS)

@@ -22,7 +22,13 @@ from tests.shop import Shop, make_shop
 
 ROOT = Path(__file__).parents[2]
 GROUP = typer.main.get_command(app)
-COMMANDS = {name: c for name, c in GROUP.commands.items() if not c.hidden}  # type: ignore[attr-defined]
+TYPED = {name: c for name, c in GROUP.commands.items() if not c.hidden}  # type: ignore[attr-defined]
+# By what is typed after `mlforge`: of a group, its commands.
+COMMANDS = {
+    f"{name} {inner}".strip(): found
+    for name, command in TYPED.items()
+    for inner, found in getattr(command, "commands", {"": command}).items()
+}
 READING: dict[str, tuple[str, ...]] = {
     "log": (),
     "list": (),
@@ -34,6 +40,9 @@ READING: dict[str, tuple[str, ...]] = {
     "verify": (),
     "manifest": (),
     "explain": (),
+    "online status": (),
+    "online verify": (),
+    "online get": ("user_spend", "user_id=a"),
 }
 WRITING: dict[str, tuple[str, ...]] = {
     "build": ("--force",),
@@ -45,6 +54,7 @@ WRITING: dict[str, tuple[str, ...]] = {
     "init": ("new",),
     "tag": ("model",),
     "reproduce": ("kept.lock.json", "-o", "out.csv"),
+    "online push": ("--force",),
 }
 
 
@@ -56,16 +66,24 @@ def test_every_command_reads_or_writes() -> None:
 # -- output
 
 
+def without_age(item: object) -> object:
+    """How old something is differs from one command to the next."""
+    return {k: v for k, v in item.items() if k != "age_us"} if isinstance(item, dict) else item
+
+
 @pytest.mark.parametrize("command", READING)
 def test_every_reading_command_answers_in_five_formats(two_versions: Shop, command: str) -> None:
-    args = (command, *READING[command])
+    two_versions.mlforge("online", "push")
+    args = (*command.split(), *READING[command])
     document = two_versions.json(*args)
-    assert document["schema"] == f"mlforge.{command}/v1"
+    assert document["schema"] == f"mlforge.{command.replace(' ', '.')}/v1"
     assert two_versions.json(*args, "--format", "json").keys() == document.keys()
     lines = two_versions.mlforge(*args, "--format", "jsonl").splitlines()
     items = [json.loads(line) for line in lines]
     lists = [value for value in document.values() if isinstance(value, list)]
-    assert items in lists
+    assert [without_age(item) for item in items] in [
+        [without_age(item) for item in found] for found in lists
+    ]
     rows = list(csv.reader(io.StringIO(two_versions.mlforge(*args, "--format", "csv"))))
     marked = two_versions.mlforge(*args, "--format", "markdown")
     if command != "diff":
@@ -158,6 +176,8 @@ NEXT: dict[str, tuple[str, ...]] = {
     "draft": ("build", "--no-commit"),
     "plan": ("plan",),
     "train": ("train", "spine.csv", "-f", "user_profile", "-o", "out.csv"),
+    "push": ("online", "push"),
+    "dry push": ("online", "push", "--dry-run"),
     "train elsewhere": ("train", "spine.csv", "-f", "user_profile", "-o", "data/out.csv"),
 }
 
@@ -224,7 +244,7 @@ def test_every_writing_command_has_a_dry_run_that_writes_nothing(built: Shop, co
     built.mlforge("train", "spine.csv", "-f", "user_profile", "-o", "kept.csv")
     built.spend(7, 7)
     before = snapshot(built)
-    done = built.run(command, *WRITING[command], "--dry-run")
+    done = built.run(*command.split(), *WRITING[command], "--dry-run")
     assert done.returncode == 0, done.stderr
     assert snapshot(built) == before
     assert "nothing was written" in done.stdout + done.stderr
@@ -250,7 +270,7 @@ def test_every_help_has_an_example_and_the_place_of_its_documentation(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     here = Shop.__new__(Shop)
-    done = Shop.run(here, command, "--help", cwd=tmp_path)
+    done = Shop.run(here, *command.split(), "--help", cwd=tmp_path)
     assert done.returncode == 0
     assert f"Example: mlforge {command}" in done.stdout
     page, _, anchor = re.search(r"More: (\S+)", done.stdout).group(1).partition("#")  # type: ignore[union-attr]
@@ -258,7 +278,7 @@ def test_every_help_has_an_example_and_the_place_of_its_documentation(
     headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text("utf-8"), re.MULTILINE)
     assert anchor in [heading.lower().replace(" ", "-") for heading in headings]
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
-    assert Shop.run(here, command, "-h", cwd=tmp_path).stdout == done.stdout
+    assert Shop.run(here, *command.split(), "-h", cwd=tmp_path).stdout == done.stdout
 
 
 def test_commands_stand_in_panels_by_task_and_no_help_is_cut(tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ from tests.docs.rewrite import rewrite
 
 # What `mlforge` itself and each of its commands take: `typer` made them from the functions.
 GROUP = typer.main.get_command(app)
-COMMANDS = GROUP.commands  # type: ignore[attr-defined]  # the vendored base class has no stubs
+TYPED = GROUP.commands  # type: ignore[attr-defined]  # the vendored base class has no stubs
+# By what is typed after `mlforge`: of a group, its commands.
+COMMANDS = {
+    f"{name} {inner}".strip(): found
+    for name, command in TYPED.items()
+    for inner, found in getattr(command, "commands", {"": command}).items()
+}
 
 
 @pytest.fixture
@@ -134,7 +140,7 @@ def test_every_command_line_names_a_command_and_its_options(page: Path) -> None:
 
 def test_every_command_stands_in_the_docs() -> None:
     told = {
-        words[0]
+        name_in(words)
         for page in PAGES
         for line in command_lines(page)
         for words in mlforge_calls(line)
@@ -146,6 +152,8 @@ def test_every_command_stands_in_the_docs() -> None:
 def test_a_wrong_command_line_would_be_noticed() -> None:
     assert list(problems_of(["bild"])) == ["there is no command bild"]
     assert list(problems_of(["build", "--fast", "-f", "a"])) == ["build has no option --fast"]
+    assert list(problems_of(["online", "psh"])) == ["there is no command online psh"]
+    assert list(problems_of(["online", "push", "--fast"])) == ["online push has no option --fast"]
     assert list(problems_of(["-C", "shop", "log", "-n5"])) == []
     assert list(mlforge_calls("cd shop && mlforge build -m 'a b'  # why")) == [
         ["build", "-m", "a b"]
@@ -166,6 +174,12 @@ def mlforge_calls(line: str) -> Iterator[list[str]]:
             command.append(word)
 
 
+def name_in(words: list[str]) -> str:
+    """The command that is typed: two words, where the first is a group."""
+    is_group = hasattr(TYPED.get(words[0]), "commands")
+    return " ".join(words[: 1 + is_group])
+
+
 def problems_of(words: list[str]) -> Iterator[str]:
     """What `mlforge --help`, and the help of the command that is named, do not know."""
     words = list(words)
@@ -178,7 +192,8 @@ def problems_of(words: list[str]) -> Iterator[str]:
             words.pop(0)
     if not words:
         return
-    name, *rest = words
+    name = name_in(words)
+    rest = words[len(name.split()) :]
     if name not in COMMANDS:
         yield f"there is no command {name}"
         return

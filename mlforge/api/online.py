@@ -1,0 +1,212 @@
+"""Online stores as users name them: where rows are served from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from mlforge.config import OnlineConfig
+from mlforge.flows.workspace import Workspace
+from mlforge.plugins import load_module, load_online_store
+from mlforge.settings import DEFAULT_STORE
+from mlforge.times import SECOND, Duration
+
+if TYPE_CHECKING:
+    from mlforge.online.base import AsyncOnlineReader, OnlineStore
+
+DEFAULT_URL = "redis://localhost:6379/0"
+_TTL, _GRACE = "1s", "10m"
+
+
+class Home(Protocol):
+    """What a store may have to know of the project that is served from it."""
+
+    @property
+    def root(self) -> Path:
+        """Where relative paths begin."""
+        ...
+
+    @property
+    def project(self) -> str:
+        """Its name. Raises NoProject, InvalidConfig."""
+        ...
+
+    def workspace(self) -> Workspace:
+        """Raises NoProject, InvalidConfig, NoRepository."""
+        ...
+
+
+class OnlinePlace(Protocol):
+    """An online store that is named, and not opened yet.
+
+    `grace`: microseconds for which rows stay that are served no more.
+    """
+
+    @property
+    def grace_us(self) -> int: ...
+
+    def identity(self, root: Path, project: str) -> tuple[str, ...]:
+        """What makes it another store than others; it may have a password, and is never shown."""
+        ...
+
+    def may_serve(self, root: Path, workspace: Workspace) -> bool:
+        """Whether something may have been pushed there; no server is asked."""
+        ...
+
+    def open(self, home: Home) -> OnlineStore:
+        """No server is asked yet. Raises InvalidConfig, ExtraMissing."""
+        ...
+
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        """As `open`, to be read in an event loop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SQLiteStore:
+    """Rows served from one file, by any number of processes of a machine; no server.
+
+    `path`: None for `mlforge/online.db` in git's own folder, which linked work trees share.
+    `ttl`: how long a reader may go on with the versions that it has seen served, `"0s"` for not at
+    all. `grace`: how long rows stay that are served no more, for readers and for a rollback.
+    """
+
+    path: str | Path | None = None
+    ttl: str | timedelta = _TTL
+    grace: str | timedelta = _GRACE
+
+    @property
+    def grace_us(self) -> int:
+        return _microseconds(self.grace)
+
+    def identity(self, root: Path, project: str) -> tuple[str, ...]:
+        return ("sqlite", "" if self.path is None else str(_placed(root, self.path).resolve()))
+
+    def may_serve(self, root: Path, workspace: Workspace) -> bool:
+        return self._file(root, workspace).exists()
+
+    def open(self, home: Home) -> OnlineStore:
+        path = _file_of(home.workspace()) if self.path is None else _placed(home.root, self.path)
+        made = load_online_store("sqlite")(path, board_ttl=_microseconds(self.ttl) / SECOND)
+        return cast("OnlineStore", made)
+
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        return _in_threads(self.open(home))
+
+    def _file(self, root: Path, workspace: Workspace) -> Path:
+        return _file_of(workspace) if self.path is None else _placed(root, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStore:
+    """Rows served from a Redis or Valkey server, or a cluster of them.
+
+    `url`: `redis://`, `rediss://` with TLS, `redis+cluster://`, `unix://`; a password may stand in
+    it, and is never shown. `prefix`: what all keys begin with; None: `mlforge:` and the project's
+    name. `ttl`, `grace`: as of `SQLiteStore`.
+    """
+
+    url: str = field(default=DEFAULT_URL, repr=False)
+    prefix: str | None = None
+    ttl: str | timedelta = _TTL
+    grace: str | timedelta = _GRACE
+
+    @property
+    def grace_us(self) -> int:
+        return _microseconds(self.grace)
+
+    def identity(self, root: Path, project: str) -> tuple[str, ...]:
+        return ("redis", self.url, self.prefix or _prefix_of(project))
+
+    def may_serve(self, root: Path, workspace: Workspace) -> bool:
+        return True
+
+    def open(self, home: Home) -> OnlineStore:
+        return cast("OnlineStore", self._opened(load_online_store("redis"), home))
+
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        kind = load_module("mlforge.online.redis_async", "redis").AsyncRedisOnline
+        return cast("AsyncOnlineReader", self._opened(kind, home))
+
+    def _opened(self, kind: Callable[..., object], home: Home) -> object:
+        address = load_module("mlforge.online.address", "redis").Address.parse(self.url)
+        prefix = self.prefix or _prefix_of(home.project)
+        return kind(address, prefix, board_ttl=_microseconds(self.ttl) / SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignStore:
+    """An online store that another package brings."""
+
+    kind: str
+    url: str | None = field(default=None, repr=False)
+    path: Path | None = None
+    prefix: str | None = None
+    ttl: str | timedelta = _TTL
+    grace: str | timedelta = _GRACE
+
+    @property
+    def grace_us(self) -> int:
+        return _microseconds(self.grace)
+
+    def identity(self, root: Path, project: str) -> tuple[str, ...]:
+        prefix = self.prefix or _prefix_of(project)
+        return (self.kind, self.url or "", str(self.path or ""), prefix)
+
+    def may_serve(self, root: Path, workspace: Workspace) -> bool:
+        return True
+
+    def open(self, home: Home) -> OnlineStore:
+        made = load_online_store(self.kind)(
+            url=self.url,
+            path=self.path,
+            prefix=self.prefix or _prefix_of(home.project),
+            board_ttl=_microseconds(self.ttl) / SECOND,
+        )
+        return cast("OnlineStore", made)
+
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        return _in_threads(self.open(home))
+
+
+def configured(config: OnlineConfig) -> OnlinePlace:
+    """The store of a profile."""
+    ttl = _TTL if config.ttl is None else timedelta(microseconds=config.ttl)
+    grace = _GRACE if config.grace is None else timedelta(microseconds=config.grace)
+    match config.kind:
+        case "sqlite":
+            return SQLiteStore(config.path, ttl, grace)
+        case "redis":
+            return RedisStore(config.url or DEFAULT_URL, config.prefix, ttl, grace)
+        case kind:
+            return ForeignStore(kind, config.url, config.path, config.prefix, ttl, grace)
+
+
+def _in_threads(store: OnlineStore) -> AsyncOnlineReader:
+    made = load_module("mlforge.online.threads", None).InThreads(store)
+    return cast("AsyncOnlineReader", made)
+
+
+def _prefix_of(project: str) -> str:
+    return f"mlforge:{project}"
+
+
+def _placed(root: Path, path: str | Path) -> Path:
+    return root / Path(path).expanduser()
+
+
+def _file_of(workspace: Workspace) -> Path:
+    """Linked work trees share it; of another store in the repository it is another file."""
+    if workspace.prefix == DEFAULT_STORE:
+        return workspace.private / "online.db"
+    return workspace.private / "online" / f"{workspace.prefix}.db"
+
+
+def _microseconds(text: str | timedelta) -> int:
+    """Raises InvalidDuration."""
+    if text in ("0s", timedelta(0)):
+        return 0
+    return Duration.parse_fixed(text).microseconds

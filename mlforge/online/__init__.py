@@ -1,0 +1,1 @@
+"""Where rows are served from: packed rows of the head versions, and which versions those are."""
