@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from tests.git_cli import Git
+from tests.online.mirrored import Mirrored
 from tests.shop import START, Shop
 from tests.suites.nursery import Ended, Nursery
 
@@ -59,6 +60,7 @@ COMMANDS = {
     "reproduce": Command(KEPT, 0.1),
     "tag": Command(("tag", "model/1"), 0.05, done=4),
     "manifest": Command(("manifest", "--regenerate"), 0.05),
+    "online push": Command(("online", "push"), 0.05),
 }
 
 
@@ -67,6 +69,8 @@ def begin(shop: Shop, pin: str | None) -> Shop:
     for amounts in ((1, 2, 3), (1, 2, 3, 4), (1, 2, 3, 4, 5)):
         shop.spend(*amounts)
         shop.mlforge("build")
+        if amounts == (1, 2, 3):
+            shop.mlforge("online", "push")
     if pin is not None:
         shop.mlforge(*ROLLBACK, pin)
     shop.edit('["7d", "30d"]', '["7d", "14d", "30d"]')
@@ -137,6 +141,7 @@ def made(shop: Shop) -> dict[str, str]:
     locks = (shop.root / ".git/mlforge/leases/kept").glob("*")
     found["is kept"] = str(lock.exists() and lock.read_bytes() in [p.read_bytes() for p in locks])
     tags = shop.git("for-each-ref", "--format=%(refname)", "refs/tags")
+    found["served"] = str(Mirrored(shop).served())
     return {**found, "tree": shop.git("rev-parse", "HEAD:feature_store"), "tags": tags}
 
 

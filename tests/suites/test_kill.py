@@ -22,8 +22,10 @@ Before = Callable[[Command], Shop]
 
 def state(shop: Shop, before: dict[str, str], after: dict[str, str]) -> str:
     """Which of the two trees git has: there is no third."""
-    tree = made(shop)["tree"]
+    found = made(shop)
+    tree = found["tree"]
     assert tree in (before["tree"], after["tree"]), "neither before nor after"
+    assert found["served"] in (before["served"], after["served"]), "something else is served"
     return "before" if tree == before["tree"] else "after"
 
 
