@@ -10,7 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mlforge import errors, types
     from mlforge.api.definitions import Definitions
+    from mlforge.api.online import RedisStore, SQLiteStore
     from mlforge.api.reproduction import reproduce
+    from mlforge.api.serving import (
+        OnlineFeatures,
+        ServedFeature,
+        ServedRow,
+        get_online_features,
+        get_online_features_async,
+    )
     from mlforge.api.store import FeatureMetadata, LocalStore
     from mlforge.api.training import TrainingSet, get_training_data
     from mlforge.definitions.entity import Entity
@@ -49,7 +57,15 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "mlforge.api.definitions": ("Definitions",),
+    "mlforge.api.online": ("RedisStore", "SQLiteStore"),
     "mlforge.api.reproduction": ("reproduce",),
+    "mlforge.api.serving": (
+        "OnlineFeatures",
+        "ServedFeature",
+        "ServedRow",
+        "get_online_features",
+        "get_online_features_async",
+    ),
     "mlforge.api.store": ("FeatureMetadata", "LocalStore"),
     "mlforge.api.training": ("TrainingSet", "get_training_data"),
     "mlforge.definitions.entity": ("Entity",),
@@ -106,16 +122,21 @@ __all__ = [
     "Lock",
     "Log",
     "LogEntry",
+    "OnlineFeatures",
     "Overview",
     "Pin",
     "Plan",
     "PlannedFeature",
     "Problem",
     "Provenance",
+    "RedisStore",
     "Reproduced",
     "Retired",
     "RolledBack",
     "Rolling",
+    "SQLiteStore",
+    "ServedFeature",
+    "ServedRow",
     "Source",
     "Tagged",
     "TrainingSet",
@@ -124,6 +145,8 @@ __all__ = [
     "VerifyReport",
     "errors",
     "feature",
+    "get_online_features",
+    "get_online_features_async",
     "get_training_data",
     "greater_than",
     "greater_than_or_equal",

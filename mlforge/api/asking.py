@@ -29,6 +29,16 @@ def opened(
     return found
 
 
+def asked_for(feature: FeatureLike | FeatureService) -> tuple[Wanted, ...]:
+    """What is asked for without a store: a name may be a service's.
+
+    Raises InvalidUsage, InvalidReference, InvalidName.
+    """
+    if isinstance(feature, FeatureService):
+        return _service(feature).wanted
+    return (wanted_of(feature),)
+
+
 def _features_of(workspace: Workspace, wanted: Wanted, at: CommitId | None) -> tuple[Wanted, ...]:
     name = wanted.reference.name
     if wanted != Wanted(Reference(name, None)) or versions(workspace, name, at):

@@ -38,9 +38,12 @@ class Mirror:
     root: Path
     project: str
 
+    def workspace(self) -> Workspace:
+        return self.offline.workspace()
+
     def may_serve(self) -> bool:
         """Whether there may be something that is served; no server is asked."""
-        return self.place.may_serve(self.root, self.offline.workspace())
+        return self.place.may_serve(self.root, self.workspace())
 
     def push(
         self,
@@ -110,8 +113,7 @@ class Mirror:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Workspace, OnlineStore]]:
-        workspace = self.offline.workspace()
-        store = self.place.open(self.root, self.project, workspace)
+        workspace, store = self.workspace(), self.place.open(self)
         try:
             yield workspace, store
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +15,28 @@ from mlforge.settings import DEFAULT_STORE
 from mlforge.times import SECOND, Duration
 
 if TYPE_CHECKING:
-    from mlforge.online.base import OnlineStore
+    from mlforge.online.base import AsyncOnlineReader, OnlineStore
 
 DEFAULT_URL = "redis://localhost:6379/0"
 _TTL, _GRACE = "1s", "10m"
+
+
+class Home(Protocol):
+    """What a store may have to know of the project that is served from it."""
+
+    @property
+    def root(self) -> Path:
+        """Where relative paths begin."""
+        ...
+
+    @property
+    def project(self) -> str:
+        """Its name. Raises NoProject, InvalidConfig."""
+        ...
+
+    def workspace(self) -> Workspace:
+        """Raises NoProject, InvalidConfig, NoRepository."""
+        ...
 
 
 class OnlinePlace(Protocol):
@@ -37,11 +56,12 @@ class OnlinePlace(Protocol):
         """Whether something may have been pushed there; no server is asked."""
         ...
 
-    def open(self, root: Path, project: str, workspace: Workspace) -> OnlineStore:
-        """`root`: where relative paths begin. No server is asked yet.
+    def open(self, home: Home) -> OnlineStore:
+        """No server is asked yet. Raises InvalidConfig, ExtraMissing."""
+        ...
 
-        Raises InvalidConfig, ExtraMissing.
-        """
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        """As `open`, to be read in an event loop."""
         ...
 
 
@@ -68,10 +88,13 @@ class SQLiteStore:
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return self._file(root, workspace).exists()
 
-    def open(self, root: Path, project: str, workspace: Workspace) -> OnlineStore:
-        path = self._file(root, workspace)
+    def open(self, home: Home) -> OnlineStore:
+        path = _file_of(home.workspace()) if self.path is None else _placed(home.root, self.path)
         made = load_online_store("sqlite")(path, board_ttl=_microseconds(self.ttl) / SECOND)
         return cast("OnlineStore", made)
+
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        return _in_threads(self.open(home))
 
     def _file(self, root: Path, workspace: Workspace) -> Path:
         return _file_of(workspace) if self.path is None else _placed(root, self.path)
@@ -101,12 +124,17 @@ class RedisStore:
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return True
 
-    def open(self, root: Path, project: str, workspace: Workspace) -> OnlineStore:
-        kind = load_online_store("redis")
+    def open(self, home: Home) -> OnlineStore:
+        return cast("OnlineStore", self._opened(load_online_store("redis"), home))
+
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        kind = load_module("mlforge.online.redis_async", "redis").AsyncRedisOnline
+        return cast("AsyncOnlineReader", self._opened(kind, home))
+
+    def _opened(self, kind: Callable[..., object], home: Home) -> object:
         address = load_module("mlforge.online.address", "redis").Address.parse(self.url)
-        prefix = self.prefix or _prefix_of(project)
-        made = kind(address, prefix, board_ttl=_microseconds(self.ttl) / SECOND)
-        return cast("OnlineStore", made)
+        prefix = self.prefix or _prefix_of(home.project)
+        return kind(address, prefix, board_ttl=_microseconds(self.ttl) / SECOND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +159,17 @@ class ForeignStore:
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return True
 
-    def open(self, root: Path, project: str, workspace: Workspace) -> OnlineStore:
+    def open(self, home: Home) -> OnlineStore:
         made = load_online_store(self.kind)(
             url=self.url,
             path=self.path,
-            prefix=self.prefix or _prefix_of(project),
+            prefix=self.prefix or _prefix_of(home.project),
             board_ttl=_microseconds(self.ttl) / SECOND,
         )
         return cast("OnlineStore", made)
+
+    def open_async(self, home: Home) -> AsyncOnlineReader:
+        return _in_threads(self.open(home))
 
 
 def configured(config: OnlineConfig) -> OnlinePlace:
@@ -152,6 +183,11 @@ def configured(config: OnlineConfig) -> OnlinePlace:
             return RedisStore(config.url or DEFAULT_URL, config.prefix, ttl, grace)
         case kind:
             return ForeignStore(kind, config.url, config.path, config.prefix, ttl, grace)
+
+
+def _in_threads(store: OnlineStore) -> AsyncOnlineReader:
+    made = load_module("mlforge.online.threads", None).InThreads(store)
+    return cast("AsyncOnlineReader", made)
 
 
 def _prefix_of(project: str) -> str:

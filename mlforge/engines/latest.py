@@ -39,7 +39,7 @@ def latest(table: pl.DataFrame, rule: PitRule, since: int) -> Latest:
     """
     is_first = pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift()) for key in rule.keys)
     starts = table.select(is_first.arg_true().cast(pl.Int64)).to_series().to_numpy()
-    if rule.timestamp is None:
+    if rule.timestamp is None or table.is_empty():
         return Latest(pl.Series(starts), pl.Series(np.arange(len(starts))))
     moments, rows = _instants(table[rule.timestamp]), np.arange(table.height)
     bounds = np.append(starts, table.height)

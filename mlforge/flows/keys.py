@@ -3,51 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import polars as pl
 
 from mlforge.engines.join import cast_keys
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import ColumnNotFound, InvalidSpine, InvalidUsage, did_you_mean
+from mlforge.ids import Version
 from mlforge.manifest import Manifest
 from mlforge.schema import Surrogate
 
 
-def check_map(spine: pl.DataFrame, manifest: Manifest, on: Mapping[str, str]) -> None:
+@dataclass(frozen=True, slots=True)
+class FeatureKeys:
+    """The keys of a version, and what those are made of that are surrogates."""
+
+    feature: str
+    version: Version
+    keys: tuple[str, ...]
+    surrogates: tuple[Surrogate, ...]
+
+    @property
+    def label(self) -> str:
+        return f"{self.feature}@{self.version}"
+
+    def check_map(self, on: Mapping[str, str]) -> None:
+        """Refuse to map what is no key. Raises ColumnNotFound, InvalidUsage."""
+        made = {column: s.key for s in self.surrogates for column in s.columns}
+        for name in on:
+            if name not in {*self.keys, *made}:
+                raise ColumnNotFound(
+                    f"on= maps {name}, which is no key of {self.label}",
+                    hint=f"what can be mapped: {', '.join([*self.keys, *made])}",
+                )
+            if made.get(name) in on:
+                raise InvalidUsage(
+                    f"on= maps both {made[name]} and {name}, which {made[name]} is made of",
+                    hint="map one of them",
+                )
+
+
+def keys_of(manifest: Manifest) -> FeatureKeys:
+    return FeatureKeys(manifest.name, manifest.version, manifest.schema.keys, manifest.surrogates)
+
+
+def check_map(spine: pl.DataFrame, feature: FeatureKeys, on: Mapping[str, str]) -> None:
     """Refuse to map what the feature or the spine does not have.
 
     Raises ColumnNotFound, InvalidSpine, InvalidUsage.
     """
-    made = {column: s.key for s in manifest.surrogates for column in s.columns}
-    label, known = f"{manifest.name}@{manifest.version}", [*manifest.schema.keys, *made]
+    feature.check_map(on)
     for name, column in on.items():
-        if name not in known:
-            raise ColumnNotFound(
-                f"on= maps {name}, which is no key of {label}",
-                hint=f"what can be mapped: {', '.join(known)}",
-            )
         if column not in spine.columns:
             raise InvalidSpine(
                 f"the spine has no column {column}, to which on= maps {name}",
                 hint=did_you_mean(column, spine.columns),
             )
-        if made.get(name) in on:
-            raise InvalidUsage(
-                f"on= maps both {made[name]} and {name}, which {made[name]} is made of",
-                hint="map one of them",
-            )
 
 
 def key_columns(
-    spine: pl.DataFrame, manifest: Manifest, on: Mapping[str, str], types: Mapping[str, pl.DataType]
+    spine: pl.DataFrame,
+    feature: FeatureKeys,
+    on: Mapping[str, str],
+    types: Mapping[str, pl.DataType],
 ) -> pl.DataFrame:
     """The feature's keys, under their own names and in these types, for each row of the spine.
 
     Raises InvalidSpine, ColumnNotFound, KeyTypeMismatch.
     """
     made = spine.select(
-        _surrogate(spine, manifest, surrogate, on)
-        for surrogate in manifest.surrogates
+        _surrogate(spine, feature, surrogate, on)
+        for surrogate in feature.surrogates
         if _is_made(surrogate, spine, on)
     )
     own = cast_keys(spine, {key: types[key] for key in types if key not in made.columns}, on)
@@ -63,13 +90,13 @@ def _is_made(surrogate: Surrogate, spine: pl.DataFrame, on: Mapping[str, str]) -
 
 
 def _surrogate(
-    spine: pl.DataFrame, manifest: Manifest, surrogate: Surrogate, on: Mapping[str, str]
+    spine: pl.DataFrame, feature: FeatureKeys, surrogate: Surrogate, on: Mapping[str, str]
 ) -> pl.Expr:
     columns = [on.get(column, column) for column in surrogate.columns]
     missing = [column for column in columns if column not in spine.columns]
     if missing:
         raise ColumnNotFound(
-            f"the spine has no column {surrogate.key}, the key of {manifest.name}",
+            f"the spine has no column {surrogate.key}, the key of {feature.feature}",
             cause=f"to make it, {', '.join(missing)} would have to be there",
             hint=f"add {surrogate.key}, or {' and '.join(columns)}, to the spine",
         )

@@ -9,12 +9,11 @@ from random import Random
 import polars as pl
 
 from mlforge.errors import MlforgeError, PushContended
-from mlforge.flows.asked import Asked
 from mlforge.flows.audit import manifest_of
 from mlforge.flows.audited import Replayed, ReplayedFeature, ReplayEvent
 from mlforge.flows.blocks import BLOCK_ROWS
 from mlforge.flows.board import Board
-from mlforge.flows.lookup import Session, lookup
+from mlforge.flows.lookup import Question, lookup
 from mlforge.flows.read import read_blocks
 from mlforge.flows.resolve import Reference, Resolved, heads_at
 from mlforge.flows.services import Wanted
@@ -81,7 +80,8 @@ class _Replay:
         self._manifest = manifest
         self._random = random
         self._now = now
-        self._session = Session(store.place, 0.0, lambda: 0.0)
+        wanted = Wanted(Reference(served.feature, None))
+        self._question = Question([wanted], False, store.place)
 
     def run(self, count: int) -> ReplayedFeature:
         present = self._sample(count - count // 5)
@@ -157,16 +157,15 @@ class _Replay:
                 yield row
 
     def _online(self, entities: pl.DataFrame, moment: int) -> list[Sequence[object]]:
-        wanted = Wanted(Reference(self._served.feature, None))
-        asked = Asked((wanted,))
-        answer = lookup(self._store, self._session, asked, entities.to_dicts(), moment)
+        rows = entities.to_dicts()
+        answer = lookup(self._store, self._question, rows, now=moment, tick=0.0)
         (feature,), (found,) = answer.features, answer.found
         if feature.served != self._served:
             raise PushContended(
                 f"{self._store.place} was pushed to while this ran",
                 hint="mlforge online verify, when that is done",
             )
-        return [feature.values(one) for one in found]
+        return [*zip(*feature.converted(found), strict=True)]
 
     def _offline(self, entities: pl.DataFrame, moment: int) -> pl.DataFrame:
         is_timed = self._manifest.schema.timestamp is not None

@@ -9,9 +9,9 @@ from decimal import Decimal, InvalidOperation
 
 from mlforge.canonical import Plain
 from mlforge.errors import InvalidEntities, InvalidUsage, did_you_mean
-from mlforge.flows.asked import Asked, AskedFeature, Found
+from mlforge.flows.asked import AskedFeature, Found
 from mlforge.flows.board import Board
-from mlforge.flows.lookup import Session, lookup
+from mlforge.flows.lookup import Question, lookup
 from mlforge.flows.services import Wanted
 from mlforge.online.base import OnlineStore
 from mlforge.times import iso
@@ -31,7 +31,7 @@ class SingleAnswer:
         """What `mlforge online get --json` prints, but for its `schema`."""
         return {
             "moment": iso(self.moment),
-            "features": [_plain(feature, found) for feature, found in self.features],
+            "features": [_plain(feature, found, self.moment) for feature, found in self.features],
         }
 
 
@@ -44,11 +44,9 @@ def single(
     """
     types = _key_types(Board.of(store), wanted)
     entity = {name: _parsed(name, text, types.get(name)) for name, text in keys.items()}
-    session = Session(store.place, 0.0, lambda: 0.0)
-    answer = lookup(store, session, Asked(tuple(wanted)), [entity], now)
+    answer = lookup(store, Question(wanted, False, store.place), [entity], now=now, tick=0.0)
     _refuse_unknown(keys, answer.features)
-    pairs = zip(answer.features, (found for (found,) in answer.found), strict=True)
-    return SingleAnswer(tuple(pairs), now)
+    return SingleAnswer(tuple(zip(answer.features, answer.found, strict=True)), now)
 
 
 def _key_types(board: Board, wanted: Sequence[Wanted]) -> dict[str, DataType]:
@@ -103,17 +101,17 @@ def _value(type: DataType, text: str) -> object:
             return int(text)
 
 
-def _plain(feature: AskedFeature, found: Found) -> dict[str, Plain]:
-    served = feature.served
-    values = zip(feature.names, feature.values(found), strict=True)
+def _plain(feature: AskedFeature, found: Found, moment: int) -> dict[str, Plain]:
+    served, event_time = feature.served, None if found.times is None else found.times[0]
+    values = zip(feature.names, feature.converted(found), strict=True)
     return {
         "name": served.feature,
         "version": str(served.version),
         "commit": served.commit.hex,
-        "status": found.status,
-        "event_time": None if found.event_time is None else iso(found.event_time),
-        "age_us": found.age,
-        "values": [{"column": name, "value": _text(value)} for name, value in values],
+        "status": "present" if found.statuses is None else found.statuses[0],
+        "event_time": None if event_time is None else iso(event_time),
+        "age_us": None if event_time is None else feature.age(event_time, moment),
+        "values": [{"column": name, "value": _text(value)} for name, (value,) in values],
     }
 
 

@@ -27,7 +27,7 @@ from mlforge.errors import (
 )
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import is_committed, refuse_edited
-from mlforge.flows.keys import check_map, key_columns
+from mlforge.flows.keys import check_map, key_columns, keys_of
 from mlforge.flows.read import read_objects
 from mlforge.flows.resolve import Resolved, head_version, resolve
 from mlforge.flows.services import Wanted
@@ -128,7 +128,7 @@ def join(
     Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
     """
     for selected in chosen:
-        check_map(spine, selected.manifest, selected.on)
+        check_map(spine, keys_of(selected.manifest), selected.on)
     _refuse_collisions(spine, chosen)
     instants = _instants(spine, rule, chosen)
     output, matches = spine, list[FeatureMatch]()
@@ -277,7 +277,7 @@ def _join(
         needed.append(manifest.created)
     table = read_objects(workspace, manifest, selected.pin.objects, needed)
     types = {key: table[key].dtype for key in manifest.schema.keys}
-    left = key_columns(spine, manifest, selected.on, types)
+    left = key_columns(spine, keys_of(manifest), selected.on, types)
     if instants is not None:
         left = left.with_columns(instants.alias(_TIME))
     spine_time = None if instants is None else _TIME

@@ -1,4 +1,4 @@
-"""Decoding: keys packed and values unpacked one by one. Bytes: docs/formats.md#packed-rows."""
+"""Decoding: packed rows read as Python values. Bytes: docs/formats.md#packed-rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import lru_cache, partial
 from operator import index
 from struct import Struct
 from struct import error as StructError
-from typing import NamedTuple, TypeAlias, cast
+from typing import TypeAlias, cast
 
-from mlforge.errors import KeyTypeMismatch, OnlineStoreCorrupt
+from mlforge.errors import OnlineStoreCorrupt
 from mlforge.online.board import Layout
 from mlforge.online.encoding import HAS_NULLS, HAS_STATES, WIDTHS
 from mlforge.types import DataType, TypeKind
@@ -20,7 +20,8 @@ from mlforge.types import DataType, TypeKind
 Value: TypeAlias = object
 Convert: TypeAlias = Callable[[Value], Value]
 
-_CODES = {
+# How `struct` calls them.
+CODES = {
     TypeKind.BOOL: "?",
     TypeKind.INT8: "b",
     TypeKind.INT16: "h",
@@ -38,58 +39,69 @@ _CODES = {
     TypeKind.DATETIME: "q",
     TypeKind.DURATION: "q",
 }
-_LENGTH = Struct("<I")
-_TIME = Struct("<q")
-_EPOCH = datetime(1970, 1, 1)
-_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
+LENGTH = Struct("<I")
+EPOCH = datetime(1970, 1, 1)
+EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_DAY = date(1970, 1, 1).toordinal()
 _EXACT = Context(prec=60)
 
 
-class Row(NamedTuple):
-    """What is seen of an entity. `values`: as stored, in the layout's order; times are integers.
+class RowReader:
+    """Reads packed values of one layout; made once for each, by `reader_of`.
 
-    `event_time`: UTC, microseconds; None for static features.
+    A row is a tuple: the event time if there is one, then values as they are stored, those of fixed
+    width first. `places`: where each of the layout's values stands in it. Times are integers.
     """
 
-    event_time: int | None
-    values: Sequence[Value]
-
-
-class Reader:
-    """Reads packed values of one layout."""
-
     def __init__(self, layout: Layout) -> None:
-        self.layout = layout
         values = layout.values
         fixed = [n for n, column in enumerate(values) if column.type.kind in WIDTHS]
         others = [n for n, column in enumerate(values) if column.type.kind not in WIDTHS]
-        self._is_timed = layout.timestamp is not None
-        time_code = "q" if self._is_timed else ""
-        codes = "".join(_CODES[values[n].type.kind] for n in fixed)
-        self._fixed = Struct(f"<{time_code}{codes}")
+        self.is_timed = layout.timestamp is not None
+        order = [*fixed, *others]
+        self.places = tuple(self.is_timed + order.index(n) for n in range(len(values)))
+        self.width = self.is_timed + len(values)
+        codes = "q" * self.is_timed + "".join(CODES[values[n].type.kind] for n in fixed)
+        self._fixed = Struct(f"<{codes}")
+        self._plain = Struct(f"<x{codes}")
         self._bitmap = -(-len(values) // 8)
         self._others = [(n, _decoder(values[n].type)) for n in others]
-        # Where each column stands among the fixed and then the other ones.
-        order = sorted(range(len(values)), key=[*fixed, *others].__getitem__)
-        self._order = None if order == [*range(len(values))] else order
         names = [column.name for column in values]
-        self._created = names.index(layout.created) if layout.created is not None else None
-        self.converters = [converter(column.type) for column in values]
+        # Where the times stand that must have come before a row is seen.
+        self._times = [0] * self.is_timed
+        if layout.created is not None:
+            self._times.append(self.places[names.index(layout.created)])
 
-    def seen(self, value: bytes, now: int) -> Row | None:
-        """The last row whose moment has come by `now`; None: none has.
+    def columns(self, values: Sequence[bytes | None], now: int) -> list[tuple[Value, ...]] | None:
+        """By place, what is seen of rows that are all there, plain and seen; else None.
 
-        Raises OnlineStoreCorrupt.
+        Plain: of one state, without nulls, all of fixed width. Most are, and this is fast.
         """
+        size = self._plain.size
+        try:
+            joined = b"".join(values)  # type: ignore[arg-type]
+        except TypeError:
+            return None
+        if self._others or not values or [*map(len, values)].count(size) != len(values):  # type: ignore[arg-type]
+            return None
+        if joined[::size].count(0) != len(values):
+            return None
+        columns = [*zip(*self._plain.iter_unpack(joined), strict=True)]
+        for place in self._times:
+            if max(columns[place]) > now:
+                return None
+        return columns
+
+    def seen(self, value: bytes, now: int) -> tuple[Value, ...] | None:
+        """The last row that is seen by `now`; None: none is. Raises OnlineStoreCorrupt."""
         try:
             if not value[0] & HAS_STATES:
                 row = self._row(value)
-                return row if self._moment(row) <= now else None
+                return row if self._is_seen(row, now) else None
             found = None
             for state in _split(value, 1):
                 row = self._row(state)
-                if self._moment(row) > now:
+                if not self._is_seen(row, now):
                     break
                 found = row
         except (StructError, IndexError, ValueError) as error:
@@ -100,51 +112,49 @@ class Reader:
             ) from error
         return found
 
-    def _moment(self, row: Row) -> int:
-        """From when on a row is seen: its time, and not before it was created."""
-        if row.event_time is None:
-            return -(1 << 63)
-        if self._created is None:
-            return row.event_time
-        return max(row.event_time, cast("int", row.values[self._created]))
+    def _is_seen(self, row: tuple[Value, ...], now: int) -> bool:
+        """Whether its time has come, and it was created."""
+        return all(cast("int", row[place]) <= now for place in self._times)
 
-    def _row(self, state: bytes) -> Row:
+    def _row(self, state: bytes) -> tuple[Value, ...]:
         at, nulls = 1, 0
-        if state[0] & HAS_NULLS:
+        if state[0]:
+            if state[0] != HAS_NULLS:
+                raise ValueError("flags that are not known")
             at += self._bitmap
             nulls = int.from_bytes(state[1:at], "little")
-        values: Sequence[Value] = self._fixed.unpack_from(state, at)
+        row = self._fixed.unpack_from(state, at)
         at += self._fixed.size
-        event_time: int | None = None
-        if self._is_timed:
-            event_time, values = cast("int", values[0]), values[1:]
         if self._others:
             texts = _split(state, at)
             pairs = zip(self._others, texts, strict=True)
-            others = [None if nulls >> n & 1 else decode(text) for (n, decode), text in pairs]
-            values = (*values, *others)
+            row += tuple([None if nulls >> n & 1 else decode(text) for (n, decode), text in pairs])
         elif at != len(state):
             raise ValueError("other bytes follow")
-        if self._order is not None:
-            values = [values[n] for n in self._order]
         if nulls:
-            values = [None if nulls >> n & 1 else value for n, value in enumerate(values)]
-        return Row(event_time, values)
+            values = [*row]
+            for number, place in enumerate(self.places):
+                if nulls >> number & 1:
+                    values[place] = None
+            return tuple(values)
+        return row
+
+
+@lru_cache(maxsize=1024)
+def reader_of(layout: Layout) -> RowReader:
+    return RowReader(layout)
 
 
 def _split(text: bytes, at: int) -> list[bytes]:
     """The parts that follow each other, each after its length."""
     parts = list[bytes]()
     while at < len(text):
-        (length,) = _LENGTH.unpack_from(text, at)
-        at += _LENGTH.size + length
+        (length,) = LENGTH.unpack_from(text, at)
+        at += LENGTH.size + length
         if at > len(text):
             raise ValueError("a part is longer than what is there")
         parts.append(text[at - length : at])
     return parts
-
-
-# -- values -----------------------------------------------------------------------------------
 
 
 def converter(type: DataType) -> Convert | None:
@@ -157,7 +167,7 @@ def converter(type: DataType) -> Convert | None:
         case TypeKind.TIME:
             return _time
         case TypeKind.DATETIME:
-            return partial(_after, _EPOCH_UTC if type.is_utc else _EPOCH)
+            return partial(_after, EPOCH_UTC if type.is_utc else EPOCH)
         case TypeKind.DURATION:
             return _duration
         case TypeKind.LIST | TypeKind.FIXED_LIST:
@@ -178,11 +188,11 @@ def _decimal(scale: int, value: Value) -> Decimal:
 
 
 def _date(value: Value) -> date:
-    return date.fromordinal(_EPOCH_DAY + index(value))  # type: ignore[arg-type]
+    return date.fromordinal(EPOCH_DAY + index(value))  # type: ignore[arg-type]
 
 
 def _time(value: Value) -> time:
-    return (_EPOCH + _duration(value)).time()
+    return (EPOCH + _duration(value)).time()
 
 
 def _after(epoch: datetime, value: Value) -> datetime:
@@ -222,13 +232,15 @@ def _decoder(type: DataType) -> Callable[[bytes], Value]:
 
 
 def _list(item: DataType, text: bytes) -> list[Value]:
-    (count,), at = _LENGTH.unpack_from(text), _LENGTH.size
+    (count,), at = LENGTH.unpack_from(text), LENGTH.size
     is_valid = None
     if text[at]:
         is_valid = text[at + 1 : at + 1 + count]
         at += count
     values: list[Value]
     if item.kind in WIDTHS:
+        if len(text) - at - 1 != count * WIDTHS[item.kind]:
+            raise ValueError("a list is not as long as it says")
         values = list(_struct_of(count, item.kind).unpack(text[at + 1 :]))
     else:
         decode = _decoder(item)
@@ -242,7 +254,7 @@ def _list(item: DataType, text: bytes) -> list[Value]:
 
 @lru_cache(maxsize=1024)
 def _struct_of(count: int, kind: TypeKind) -> Struct:
-    code = _CODES[kind]
+    code = CODES[kind]
     return Struct("<" + code * count if code[0].isdigit() else f"<{count}{code}")
 
 
@@ -255,134 +267,10 @@ def _struct(fields: Sequence[tuple[str, DataType]], text: bytes) -> dict[str, Va
             (value,) = one.unpack_from(text, at)
             at += one.size
         else:
-            (length,) = _LENGTH.unpack_from(text, at)
-            at += _LENGTH.size + length
+            (length,) = LENGTH.unpack_from(text, at)
+            at += LENGTH.size + length
             value = _decoder(type)(text[at - length : at]) if is_valid else None
         found[name] = value if is_valid else None
     if at != len(text):
         raise ValueError("other bytes follow")
     return found
-
-
-# -- keys -------------------------------------------------------------------------------------
-
-
-class KeyPacker:
-    """Packs the keys of one layout from Python values."""
-
-    def __init__(self, layout: Layout) -> None:
-        types = {column.name: column.type for column in layout.columns}
-        self._parts = [(key, _key_part(key, types[key])) for key in layout.keys]
-
-    def pack(self, values: Sequence[Value]) -> bytes | None:
-        """The packed key; None where a part is null, which no row has. Raises KeyTypeMismatch."""
-        if None in values:
-            return None
-        return b"".join([part(value) for (_, part), value in zip(self._parts, values, strict=True)])
-
-
-def _key_part(name: str, type: DataType) -> Callable[[Value], bytes]:
-    def refuse(value: Value) -> KeyTypeMismatch:
-        return KeyTypeMismatch(
-            f"{name} is {value!r} ({value.__class__.__name__}), and {type} in the feature",
-            hint=f"make {name} {type} first",
-        )
-
-    match type.kind:
-        case TypeKind.STRING:
-            return partial(_text_key, refuse)
-        case TypeKind.BINARY:
-            return partial(_binary_key, refuse)
-        case _:
-            store = _stored(type)
-            return partial(_fixed_key, Struct("<" + _CODES[type.kind]), store, refuse)
-
-
-Refuse: TypeAlias = Callable[[Value], KeyTypeMismatch]
-
-
-def _text_key(refuse: Refuse, value: Value) -> bytes:
-    if not isinstance(value, str):
-        raise refuse(value)
-    text = value.encode()
-    return _LENGTH.pack(len(text)) + text
-
-
-def _binary_key(refuse: Refuse, value: Value) -> bytes:
-    if not isinstance(value, bytes):
-        raise refuse(value)
-    return _LENGTH.pack(len(value)) + value
-
-
-def _fixed_key(
-    packer: Struct, store: Callable[[Value], Value], refuse: Refuse, value: Value
-) -> bytes:
-    try:
-        return packer.pack(store(value))
-    except (StructError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise refuse(value) from error
-
-
-def _stored(type: DataType) -> Callable[[Value], Value]:
-    """From what Python has to what is stored; raises where something would be lost."""
-    match type.kind:
-        case TypeKind.BOOL:
-            return _only_bool
-        case TypeKind.DATE:
-            return _days
-        case TypeKind.TIME:
-            return _time_of_day
-        case TypeKind.DATETIME:
-            return partial(_microseconds, type.is_utc)
-        case TypeKind.DURATION:
-            return _microseconds_long
-        case TypeKind.DECIMAL:
-            return partial(_digits, type)
-        case _:
-            return _only_integer
-
-
-def _only_integer(value: Value) -> int:
-    if isinstance(value, bool):
-        raise TypeError("a boolean is no integer")
-    return index(value)  # type: ignore[arg-type]
-
-
-def _only_bool(value: Value) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("not a boolean")
-    return value
-
-
-def _days(value: Value) -> int:
-    if not isinstance(value, date) or isinstance(value, datetime):
-        raise TypeError("not a date")
-    return value.toordinal() - _EPOCH_DAY
-
-
-def _time_of_day(value: Value) -> int:
-    if not isinstance(value, time) or value.tzinfo is not None:
-        raise TypeError("not a time of day")
-    return _microseconds_long(datetime.combine(_EPOCH, value) - _EPOCH)
-
-
-def _microseconds(is_utc: bool, value: Value) -> int:
-    if not isinstance(value, datetime) or (value.tzinfo is not None) is not is_utc:
-        raise TypeError("not such an instant")
-    return _microseconds_long(value - (_EPOCH_UTC if is_utc else _EPOCH))
-
-
-def _microseconds_long(value: Value) -> int:
-    if not isinstance(value, timedelta):
-        raise TypeError("not a duration")
-    return value // timedelta(microseconds=1)
-
-
-def _digits(type: DataType, value: Value) -> bytes:
-    if isinstance(value, bool) or not isinstance(value, Decimal | int):
-        raise TypeError("not a decimal")
-    scaled = Decimal(value).scaleb(type.scale, _EXACT)
-    digits = int(scaled)
-    if digits != scaled or abs(digits) >= 10**type.precision:
-        raise ValueError("digits would be lost")
-    return digits.to_bytes(16, "little", signed=True)

@@ -61,6 +61,17 @@ def pack(table: pa.Table, firsts: pa.Array, layout: Layout) -> Rows:
     return Rows(keys, pc.if_else(pc.equal(counts, 1), states.take(firsts), several))
 
 
+def packed_keys(table: pa.Table, layout: Layout) -> pa.BinaryArray:
+    """The keys of a table's rows, which may have other columns; null where a key is."""
+    types = {column.name: column.type for column in layout.columns}
+    columns = {key: _whole(table[key]) for key in layout.keys}
+    keys = _joined([_part(columns[key], types[key]) for key in layout.keys])
+    for column in columns.values():
+        if column.null_count:
+            keys = pc.if_else(pc.is_valid(column), keys, pa.scalar(None, pa.binary()))
+    return keys
+
+
 def _states(columns: dict[str, pa.Array], layout: Layout) -> pa.BinaryArray:
     """Flags and which values are null, the event time, values of fixed width, other values."""
     values = [(columns[column.name], column.type) for column in layout.values]

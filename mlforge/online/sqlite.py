@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import sqlite3
@@ -289,23 +288,6 @@ class SQLiteOnline:
         raise OnlineStoreUnavailable(
             f"{self.place} cannot be used", cause=cause, hint=hint
         ) from error
-
-
-class AsyncSQLiteOnline:
-    """A SQLiteOnline for readers that wait: each query is a worker thread's."""
-
-    def __init__(self, store: SQLiteOnline) -> None:
-        self.board_ttl = store.board_ttl
-        self._store = store
-
-    async def read(self, fields: Sequence[str]) -> list[bytes | None]:
-        return await asyncio.to_thread(self._store.read, fields)
-
-    async def fetch(self, asked: Sequence[Ask]) -> list[list[bytes | None]]:
-        return await asyncio.to_thread(self._store.fetch, asked)
-
-    async def close(self) -> None:
-        self._store.close()
 
 
 # By SQLite's code, what to do where the permissions are not the reason.

@@ -15,7 +15,8 @@ import pytest
 
 from mlforge.errors import FormatUnknown, OnlineStoreCorrupt, OnlineStoreUnavailable
 from mlforge.online.base import Ask, AsyncOnlineReader, Load, OnlineStore
-from mlforge.online.sqlite import AsyncSQLiteOnline, SQLiteOnline
+from mlforge.online.sqlite import SQLiteOnline
+from mlforge.online.threads import InThreads
 from mlforge.testing.online import OnlineStoreSuite, Opened, rows_of, scanned
 
 LOAD = Load("spend:v:ab", 1)
@@ -41,7 +42,7 @@ def store(opened: Opened) -> Iterator[OnlineStore]:
 class TestSQLiteOnline(OnlineStoreSuite):
     @pytest.fixture
     def reader(self, path: Path) -> Callable[[], AsyncOnlineReader]:
-        return lambda: AsyncSQLiteOnline(SQLiteOnline(path))
+        return lambda: InThreads(SQLiteOnline(path))
 
 
 def test_looking_makes_no_file(store: OnlineStore, path: Path) -> None:
