@@ -30,8 +30,7 @@ class Mirrored:
 
     @contextmanager
     def store(self) -> Iterator[OnlineStore]:
-        mirror = self.mirror
-        store = mirror.place.open(mirror.root, mirror.project, mirror.offline.workspace())
+        store = self.mirror.place.open(self.mirror)
         try:
             yield store
         finally:
