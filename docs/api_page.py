@@ -37,11 +37,11 @@ GROUPS = {
         "RedisStore",
         "get_online_features",
         "get_online_features_async",
-    ),
-    "Results": (
         "OnlineFeatures",
         "ServedFeature",
         "ServedRow",
+    ),
+    "Results": (
         "BuildReport",
         "BuildOutcome",
         "Plan",
