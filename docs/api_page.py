@@ -34,6 +34,15 @@ GROUPS = {
         "TrainingSet",
         "reproduce",
     ),
+    "Serving": (
+        "SQLiteStore",
+        "RedisStore",
+        "get_online_features",
+        "get_online_features_async",
+        "OnlineFeatures",
+        "ServedFeature",
+        "ServedRow",
+    ),
     "Results": (
         "BuildReport",
         "BuildOutcome",
@@ -66,7 +75,9 @@ GROUPS = {
     "Modules": ("errors", "types"),
 }
 # Public in Python, and between floors: nobody types them.
+_OF_STORES = ("grace_us", "identity", "may_serve", "settled", "open", "open_async")
 INTERNAL = {
+    *(f"{store}.{name}" for store in ("SQLiteStore", "RedisStore") for name in _OF_STORES),
     *("Definitions.remake", "Definitions.within", "LocalStore.workspace", "Source.problems"),
     *("Lock.decode", "Lock.written_to"),
 }

@@ -33,6 +33,7 @@ from mlforge.settings import DEFAULT_ENGINE, DEFAULT_STORE
 from mlforge.times import parse_as_of
 
 if TYPE_CHECKING:
+    from mlforge.api.serving import Entities, OnlineFeatures
     from mlforge.api.spine import Spine
     from mlforge.api.training import TrainingSet
     from mlforge.definitions.service import FeatureLike
@@ -264,6 +265,24 @@ class Definitions:
         Raises NothingToServe, ServedAhead, PushContended, OnlineStoreUnavailable, ObjectNotFound.
         """
         return self._mirror().push(force=force, dry_run=dry_run, on_event=on_event)
+
+    def get_online_features(
+        self,
+        features: Sequence[FeatureLike | FeatureService],
+        entities: Entities,
+        *,
+        full_names: bool = False,
+    ) -> OnlineFeatures:
+        """`mlforge.get_online_features` with these definitions' online store.
+
+        Rows: one for each entity, in their order, none of them knowing the future.
+        """
+        get = load_module("mlforge.api.serving", None).get_online_features
+        mirror = self._mirror()
+        found: OnlineFeatures = get(
+            features, entities, store=mirror.place.settled(mirror), full_names=full_names
+        )
+        return found
 
     def online_status(self) -> OnlineStatus:
         """What is served of each feature, beside the heads of HEAD's commit; no row is read.

@@ -101,7 +101,7 @@ def tell_push(screen: Screen, report: PushReport) -> None:
             commit = (report.commit.short, "yellow")
             screen.line(f"{count} of commit ", commit, f" {place}", took)
     if report.collected:
-        screen.line(f"also removed: {plural(report.collected, 'load')} that was served no more")
+        screen.line(f"also removed: {plural(report.collected, 'load')} no longer served")
     _tell_drafts(screen, report.drafts)
 
 

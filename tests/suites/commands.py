@@ -13,6 +13,7 @@ import polars as pl
 
 from mlforge.flows.lock_file import read_lock
 from tests.git_cli import Git
+from tests.online.mirrored import Mirrored
 from tests.shop import START, Shop
 from tests.suites.nursery import Ended, Nursery
 
@@ -68,6 +69,7 @@ COMMANDS = {
     ),
     "tag": Command(("tag", "model/1"), 0.05, done=4),
     "manifest": Command(("manifest", "--regenerate"), 0.05),
+    "online push": Command(("online", "push"), 0.05),
 }
 
 
@@ -76,6 +78,8 @@ def begin(shop: Shop, pin: str | None) -> Shop:
     for amounts in ((1, 2, 3), (1, 2, 3, 4), (1, 2, 3, 4, 5)):
         shop.spend(*amounts)
         shop.mlforge("build")
+        if amounts == (1, 2, 3):
+            shop.mlforge("online", "push")
     if pin is not None:
         shop.mlforge(*ROLLBACK, pin)
     shop.edit(WINDOWS, MORE)
@@ -158,6 +162,7 @@ def made(shop: Shop) -> dict[str, str]:
     locks = (shop.root / ".git/mlforge/leases/kept").glob("*")
     found["is kept"] = str(lock.exists() and lock.read_bytes() in [p.read_bytes() for p in locks])
     tags = shop.git("for-each-ref", "--format=%(refname)", "refs/tags")
+    found["served"] = str(Mirrored(shop).served())
     return {**found, "tree": shop.git("rev-parse", "HEAD:feature_store"), "tags": tags}
 
 
