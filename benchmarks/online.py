@@ -1,4 +1,4 @@
-"""Online: load entities of five features into Redis and read them, as others do.
+"""Online: load entities of five features and read them, by mlforge and as others do.
 
     python benchmarks/online.py [RUNS] [ENTITIES] [RUNS OF FEAST]
 
@@ -7,9 +7,11 @@ row is a median. All begin with one Parquet file, but for "raw", which sends byt
 before: packed rows in hashes of 64 entities or so, the least that a load can take. Its reading is a
 bare call of redis-py that gets packed bytes. "HSET" is a hash an entity, as users write it, and
 "MSET" a packed row an entity. Neither stores the event time of a row, which "raw" and Feast do.
+mlforge pushes a version that was built before: it reads and hashes the object, packs, and sends.
 
-Memory is what the server says that it uses, for one entity. Reads are microseconds of a call that
-asks for 1 or 100 entities; the answers are compared with the file.
+Memory is what the server says that it uses, for one entity; of SQLite it is the file. Reads are
+microseconds of a call that asks for 1 or 100 entities; the answers are compared with the file, and
+mlforge's are rows of Python values when the clock stops.
 """
 
 from __future__ import annotations
@@ -26,11 +28,14 @@ import zlib
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 from redis import Redis
-from sides import FEAST, NO_FEAST, Failed, measure, medians, read_calls, run, run_feast
+from sides import FEAST, NO_FEAST, Failed, measure, medians, read_calls, repository, run, run_feast
+
+if TYPE_CHECKING:
+    from mlforge import Definitions, RedisStore, SQLiteStore
 
 FEATURES = [f"f{n}" for n in range(5)]
 BATCH = 10_000
@@ -41,6 +46,14 @@ ROW = struct.Struct("<Bq5d")
 # One byte of the kind, and an integer.
 KEY = struct.Struct("<Bq")
 FEAST_GIGABYTES = 16
+SQLITE = Path("online.db")
+DEFINITIONS = """
+import mlforge as mlf
+
+@mlf.feature(source="rows.parquet", keys=["user_id"], timestamp="at")
+def activity(rows):
+    return rows
+"""
 
 
 def main(runs: int, entities: int, feast_runs: int) -> None:
@@ -75,6 +88,8 @@ def _run(root: Path, side: str, port: int, entities: int) -> dict[str, float]:
         found["server"] = sum(
             after[name] - before[name] for name in ("used_cpu_user", "used_cpu_sys")
         )
+        if side == "SQLite":
+            found["bytes"] = (root / SQLITE).stat().st_size / entities
         return found | _in_child(root, "read", side, port, entities)
 
 
@@ -117,8 +132,10 @@ def _print_table(found: dict[str, dict[str, float]]) -> None:
 
 
 def prepare(entities: int) -> None:
-    """The file of all rows, in no order, and the bytes that "raw" sends."""
+    """The file of all rows, in no order, a project that has built it, and the bytes of "raw"."""
     import numpy as np
+
+    import mlforge as mlf
 
     rng, day = np.random.default_rng(1), 86_400_000_000
     ids = rng.permutation(entities)
@@ -128,6 +145,9 @@ def prepare(entities: int) -> None:
     pl.DataFrame({"user_id": ids, "at": at, **values}).with_columns(
         pl.col("at").cast(pl.Datetime("us", "UTC"))
     ).write_parquet("rows.parquet")
+    repository()
+    Path("features.py").write_text(DEFINITIONS)
+    _definitions(mlf.SQLiteStore(SQLITE)).build()
 
     key = [("kind", "u1"), ("id", "<i8")]
     row = [("flags", "u1"), ("at", "<i8"), *((name, "<f8") for name in FEATURES)]
@@ -169,7 +189,7 @@ class Side(Protocol):
 
     def call(self, asked: object) -> object: ...
 
-    def values(self, answer: object) -> list[tuple[float, ...]]:
+    def values(self, answer: object) -> list[tuple[object, ...]]:
         """The features of each entity of an answer."""
 
 
@@ -269,8 +289,62 @@ def _unpacked(rows: list[bytes]) -> list[tuple[float, ...]]:
     return [ROW.unpack(row)[2:] for row in rows]
 
 
-# mlforge's own sides, on Redis and on SQLite, get their place here.
-SIDES: dict[str, Callable[[int, int], Side]] = {"HSET": Hset, "MSET": Mset, "raw": Raw}
+def _definitions(store: RedisStore | SQLiteStore) -> Definitions:
+    import mlforge as mlf
+
+    sys.path.insert(0, ".")
+    import features
+
+    return mlf.Definitions(name="benchmark", features=[features], online_store=store)
+
+
+class Mlforge:
+    """A push of the head, and rows as users get them."""
+
+    def __init__(self, port: int, entities: int) -> None:
+        import mlforge as mlf
+
+        self.get, self.store = mlf.get_online_features, self.place(port)
+
+    def place(self, port: int) -> RedisStore | SQLiteStore:
+        import mlforge as mlf
+
+        return mlf.RedisStore(f"redis://localhost:{port}/0", prefix="mlforge:benchmark")
+
+    def load(self) -> None:
+        _definitions(self.store).push()
+
+    def prepare(self, ids: list[int]) -> list[dict[str, int]]:
+        return [{"user_id": number} for number in ids]
+
+    def call(self, asked: list[dict[str, int]]) -> list[dict[str, object]]:
+        return self.get(["activity"], asked, store=self.store).to_dicts()
+
+    def values(self, answer: list[dict[str, object]]) -> list[tuple[object, ...]]:
+        return [tuple(row[name] for name in FEATURES) for row in answer]
+
+
+class Sqlite(Mlforge):
+    """The same with a file."""
+
+    def place(self, port: int) -> RedisStore | SQLiteStore:
+        import mlforge as mlf
+
+        return mlf.SQLiteStore(SQLITE)
+
+    def load(self) -> None:
+        for file in Path().glob(f"{SQLITE}*"):
+            file.unlink()
+        super().load()
+
+
+SIDES: dict[str, Callable[[int, int], Side]] = {
+    "mlforge": Mlforge,
+    "SQLite": Sqlite,
+    "HSET": Hset,
+    "MSET": Mset,
+    "raw": Raw,
+}
 
 
 def child(work: str, side: str, port: int, entities: int) -> None:
