@@ -28,7 +28,7 @@ from mlforge.flows.report import BuildOutcome, BuildReport
 from mlforge.flows.reproduce import Difference
 from mlforge.flows.retire import Retired
 from mlforge.flows.rollback import RolledBack
-from mlforge.flows.served import OnlineStatus, ServedFeature
+from mlforge.flows.served import FeatureStatus, OnlineStatus
 from mlforge.flows.service_pins import PinnedService, ServicePin
 from mlforge.flows.tag import Tagged
 from mlforge.flows.validate import Validated
@@ -73,7 +73,7 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
         "features[]": (AuditedFeature,),
         "training.features[]": (ReplayedFeature,),
     },
-    "online.status": {"": (OnlineStatus,), "features[]": (ServedFeature,)},
+    "online.status": {"": (OnlineStatus,), "features[]": (FeatureStatus,)},
     "plan": {"features[]": (PlannedFeature,)},
     "reproduce": {"features[]": (LockedFeature,), "differences[]": (Difference,)},
     "retire": {"": (Retired,)},

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlforge.flows.audited import Audit, AuditedFeature
     from mlforge.flows.pushed import PushedFeature, PushEvent, PushReport
     from mlforge.flows.report import BuildEvent
-    from mlforge.flows.served import OnlineStatus, ServedFeature
+    from mlforge.flows.served import FeatureStatus, OnlineStatus
 
 
 def push(
@@ -156,7 +156,7 @@ def status(
         raise typer.Exit(OnlineDiffers.exit_code)
 
 
-def _served(feature: ServedFeature) -> list[Cell]:
+def _served(feature: FeatureStatus) -> list[Cell]:
     words = load_module("mlforge.flows.served", None).STATE_WORDS
     horizon = ""
     if feature.horizon is not None:
