@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FLOOR := .venv-floor
+FEAST := .venv-feast
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo demo-model demo-transactions test test-floor nightly check ci clean-room bench docs docs-reference clean
+.PHONY: demo demo-model demo-transactions test test-floor nightly check ci clean-room bench feast docs docs-reference clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/flights/demo.py demo-flights
@@ -46,7 +47,15 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/surrogate.py
 	$(BIN)/python benchmarks/rolling.py
 	$(BIN)/python benchmarks/pit.py
+	$(BIN)/python benchmarks/columns.py
+	$(BIN)/python benchmarks/pit.py --growth
+	$(BIN)/python benchmarks/wide.py
+	$(BIN)/python benchmarks/wide.py --feast
+	$(BIN)/python benchmarks/online.py
 	$(BIN)/python benchmarks/out_of_core.py
+
+# Beside which some benchmarks run, in a venv of its own: its libraries are not mlforge's.
+feast: $(FEAST)/.feast
 
 # The site, in site/. A warning (a link, an anchor, a picture that is not there) is an error.
 docs: $(VENV)/.docs
@@ -68,9 +77,9 @@ clean-room:
 	bash .ci/clean-room
 
 clean:
-	rm -rf $(VENV) $(FLOOR) demo-flights demo-flights-model demo-transactions site
+	rm -rf $(VENV) $(FLOOR) $(FEAST) demo-flights demo-flights-model demo-transactions site
 
-$(BIN)/python $(FLOOR)/bin/python:
+$(BIN)/python $(FLOOR)/bin/python $(FEAST)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "mlforge needs Python 3.11 or later: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(@:/bin/python=)
@@ -94,6 +103,12 @@ $(FLOOR)/.dev: pinned := --constraint $(FLOOR)/floors.txt
 $(FLOOR)/.dev: pyproject.toml | $(FLOOR)/bin/python
 	@$(BIN)/python tests/floors.py > $(FLOOR)/floors.txt
 	@$(call told,dev)
+	@touch $@
+
+$(FEAST)/.feast: | $(FEAST)/bin/python
+	@echo "installing Feast into $(FEAST): about a minute, 700 MB"
+	@$(if $(UV),$(UV) pip install --python $(FEAST)/bin/python,$(FEAST)/bin/python -m pip install --disable-pip-version-check) \
+	  --quiet 'feast[duckdb,redis]==0.67.*'
 	@touch $@
 
 # The site needs its generator only.

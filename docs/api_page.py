@@ -27,10 +27,21 @@ GROUPS = {
     "Reading and training": (
         "LocalStore",
         "get_training_data",
+        "sink_training_data",
         "FeatureSpec",
         "FeatureService",
+        "TrainingFile",
         "TrainingSet",
         "reproduce",
+    ),
+    "Serving": (
+        "SQLiteStore",
+        "RedisStore",
+        "get_online_features",
+        "get_online_features_async",
+        "OnlineFeatures",
+        "ServedFeature",
+        "ServedRow",
     ),
     "Results": (
         "BuildReport",
@@ -64,7 +75,9 @@ GROUPS = {
     "Modules": ("errors", "types"),
 }
 # Public in Python, and between floors: nobody types them.
+_OF_STORES = ("grace_us", "identity", "may_serve", "settled", "open", "open_async")
 INTERNAL = {
+    *(f"{store}.{name}" for store in ("SQLiteStore", "RedisStore") for name in _OF_STORES),
     *("Definitions.remake", "Definitions.within", "LocalStore.workspace", "Source.problems"),
     *("Lock.decode", "Lock.written_to"),
 }

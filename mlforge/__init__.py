@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         get_online_features,
         get_online_features_async,
     )
+    from mlforge.api.sink import TrainingFile, sink_training_data
     from mlforge.api.store import FeatureMetadata, LocalStore
     from mlforge.api.training import TrainingSet, get_training_data
     from mlforge.definitions.entity import Entity
@@ -66,6 +67,7 @@ _HOMES = {
         "get_online_features",
         "get_online_features_async",
     ),
+    "mlforge.api.sink": ("TrainingFile", "sink_training_data"),
     "mlforge.api.store": ("FeatureMetadata", "LocalStore"),
     "mlforge.api.training": ("TrainingSet", "get_training_data"),
     "mlforge.definitions.entity": ("Entity",),
@@ -139,6 +141,7 @@ __all__ = [
     "ServedRow",
     "Source",
     "Tagged",
+    "TrainingFile",
     "TrainingSet",
     "Validated",
     "ValidationReport",
@@ -157,6 +160,7 @@ __all__ = [
     "matches_regex",
     "not_null",
     "reproduce",
+    "sink_training_data",
     "surrogate_key",
     "types",
     "unique",

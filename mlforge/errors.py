@@ -353,6 +353,16 @@ class ServiceCorrupt(Corrupt):
     code = "MLF0410"
 
 
+class DigestsCorrupt(Corrupt):
+    """A version's digests are not the canonical text that mlforge writes, or not of its objects.
+
+    Only the time of reading a few columns depends on them: without them the whole object is hashed.
+    `git checkout HEAD -- FILE` brings back what was committed.
+    """
+
+    code = "MLF0411"
+
+
 # -- 05 join ----------------------------------------------------------------------------------
 
 
@@ -596,6 +606,16 @@ class NothingToTag(NotFound):
     code = "MLF0618"
 
 
+class TagCorrupt(Corrupt):
+    """A tag's message pins a feature service to something else than its commit has.
+
+    mlforge writes such lines (`Mlforge-Service`) with the tag, and they never change: this one was
+    made or edited by hand. `git show TAG` shows it; `--at 'TAG^{}'` takes what the commit has.
+    """
+
+    code = "MLF0619"
+
+
 # -- 07 objects -------------------------------------------------------------------------------
 
 
@@ -794,5 +814,10 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
         return f"did you mean {near[0]}?"
     if not known:
         return None
-    more = f" and {len(known) - 10} more" if len(known) > 10 else ""
-    return "there are: " + ", ".join(known[:10]) + more
+    return f"there are: {shown(known)}"
+
+
+def shown(names: Sequence[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more

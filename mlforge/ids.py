@@ -152,6 +152,10 @@ class ColumnDigest(Digest):
     """Of one column's canonical values, in the order of the rows."""
 
 
+class BytesDigest(Digest):
+    """Of some of an object's bytes: its footer, or one column's chunks."""
+
+
 class LockHash(Digest):
     """Of all that a lock says."""
 
@@ -204,6 +208,14 @@ def hash_each(texts: Iterable[bytes]) -> list[str]:
 def hash_bytes(data: bytes | bytearray | memoryview) -> str:
     """BLAKE3 of bytes in memory as hex, hashed on all cores."""
     return blake3(data, max_threads=blake3.AUTO).hexdigest()
+
+
+def hash_pieces(pieces: Iterable[memoryview]) -> str:
+    """BLAKE3 of bytes in memory that follow each other, as hex, hashed on all cores."""
+    state = blake3(max_threads=blake3.AUTO)
+    for piece in pieces:
+        state.update(piece)
+    return state.hexdigest()
 
 
 def hash_file(path: Path) -> str:

@@ -36,7 +36,8 @@ class SpineColumn:
 class LockedSpine:
     """The spine by content. `file`: its name; None: it was a frame.
 
-    `unhashed`: its columns whose types are not canonical, of which nothing is known.
+    `unhashed`: its columns whose types are not canonical, of which nothing is known. `path`: where
+    it was, from the work tree's root; None: not in it.
     """
 
     file: str | None
@@ -44,6 +45,7 @@ class LockedSpine:
     content_hash: ContentHash
     columns: tuple[SpineColumn, ...]
     unhashed: tuple[str, ...]
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,7 @@ def _spine_record(spine: LockedSpine) -> dict[str, Plain]:
             for c in spine.columns
         ],
         "unhashed": list(spine.unhashed),
+        **({} if spine.path is None else {"path": spine.path}),
     }
 
 
@@ -256,6 +259,8 @@ def _feature(form: _Feature, rows: int) -> LockedFeature:
 
 
 def _spine(form: _Spine) -> LockedSpine:
+    if form.path is not None and not (is_path(form.path) and _name(form.path) == form.file):
+        raise Corrupt(f"{form.path[:80]!r} is no path of the spine in a repository")
     return LockedSpine(
         file=_file(form.file),
         rows=_count(form.rows),
@@ -265,6 +270,7 @@ def _spine(form: _Spine) -> LockedSpine:
             for c in form.columns
         ),
         unhashed=tuple(form.unhashed),
+        path=form.path,
     )
 
 
@@ -298,6 +304,18 @@ def is_file_name(name: str) -> bool:
     """Whether a lock may say this name: nothing in it leads out of the lock's folder."""
     is_plain = name.isprintable() and not {"/", "\\", ":"} & {*name} and len(name) <= 255
     return is_plain and name.lower().endswith(_FILE_TYPES)
+
+
+def is_path(path: str) -> bool:
+    """Whether a lock may say this path: it leads to a file below the folder where it starts."""
+    parts = path.split("/")
+    is_below = not {"", ".", "..", ".git"} & {part.lower() for part in parts}
+    is_plain = path.isprintable() and not {"\\", ":"} & {*path} and len(path) <= 4096
+    return is_below and is_plain and is_file_name(parts[-1])
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 # What JSON must look like before it is read any further.
@@ -340,6 +358,7 @@ class _Spine:
     content_hash: str
     columns: list[_SpineColumn]
     unhashed: list[str]
+    path: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

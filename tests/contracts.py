@@ -28,7 +28,8 @@ from mlforge.flows.report import BuildOutcome, BuildReport
 from mlforge.flows.reproduce import Difference
 from mlforge.flows.retire import Retired
 from mlforge.flows.rollback import RolledBack
-from mlforge.flows.served import OnlineStatus, ServedFeature
+from mlforge.flows.served import FeatureStatus, OnlineStatus
+from mlforge.flows.service_pins import PinnedService, ServicePin
 from mlforge.flows.tag import Tagged
 from mlforge.flows.validate import Validated
 from mlforge.lock import LockedFeature
@@ -72,7 +73,7 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
         "features[]": (AuditedFeature,),
         "training.features[]": (ReplayedFeature,),
     },
-    "online.status": {"": (OnlineStatus,), "features[]": (ServedFeature,)},
+    "online.status": {"": (OnlineStatus,), "features[]": (FeatureStatus,)},
     "plan": {"features[]": (PlannedFeature,)},
     "reproduce": {"features[]": (LockedFeature,), "differences[]": (Difference,)},
     "retire": {"": (Retired,)},
@@ -82,7 +83,11 @@ MADE_FROM: dict[str, dict[str, tuple[type, ...]]] = {
         "profile": (Profile,),
         "profile.columns[]": (ColumnProfile,),
     },
-    "tag": {"": (Tagged,)},
+    "tag": {
+        "": (Tagged,),
+        "services[]": (PinnedService,),
+        "services[].features[]": (ServicePin,),
+    },
     "train": {"": (Provenance,), "features[]": (FeatureMatch, Pin)},
     "validate": {"features[]": (Validated,)},
     "verify": {"problems[]": (Problem,)},

@@ -81,6 +81,8 @@ def test_what_is_written_is_read() -> None:
     assert decode(LOCK.encode()) == LOCK
     assert decode(LOCK.written_to("again.csv").encode()) == replace(LOCK, output="again.csv")
     assert forged(lambda told: None) == LOCK.encode()
+    placed = replace(LOCK, spine=replace(LOCK.spine, path="data/é 1/labels.parquet"))
+    assert decode(placed.encode()) == placed
 
 
 def test_it_is_json_with_a_schema_and_a_line_a_field() -> None:
@@ -105,6 +107,15 @@ EVIL: dict[str, Callable[[dict[str, Any]], object]] = {
     "a path": lambda told: told["spine"].update(file="../labels.parquet"),
     "an absolute path": lambda told: told["spine"].update(file="/etc/labels.parquet"),
     "a backslash": lambda told: told["output"].update(file="..\\out.csv"),
+    "a path that leads out": lambda told: told["spine"].update(path="../labels.parquet"),
+    "a path that leads back": lambda told: told["spine"].update(path="a/../../labels.parquet"),
+    "a path from the disk's root": lambda told: told["spine"].update(path="/labels.parquet"),
+    "a path into git's folder": lambda told: told["spine"].update(path=".git/labels.parquet"),
+    "a path of a drive": lambda told: told["spine"].update(path="C:/labels.parquet"),
+    "a path of another file": lambda told: told["spine"].update(path="data/other.parquet"),
+    "a path that is null": lambda told: told["spine"].update(path=None),
+    "a path without a name": lambda told: told["spine"].update(path="data/x.csv", file=None),
+    "a path that is no line": lambda told: told["spine"].update(path="a\n/labels.parquet"),
     "another ending": lambda told: told["spine"].update(file="id_rsa"),
     "a number as text": lambda told: told["output"].update(rows="3"),
     "fewer rows than none": lambda told: told["output"].update(rows=-1),

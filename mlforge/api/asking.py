@@ -5,27 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlforge.definitions.service import FeatureLike, FeatureService, FeatureSpec
-from mlforge.errors import InvalidUsage, MlforgeError
-from mlforge.flows.resolve import Reference, versions
-from mlforge.flows.services import Service, Wanted, read_service
+from mlforge.errors import InvalidReference, InvalidUsage, MlforgeError, RevisionNotFound
+from mlforge.flows.resolve import Reference, follow, selects_version, versions
+from mlforge.flows.service_pins import wanted_at
+from mlforge.flows.services import (
+    Service,
+    Wanted,
+    read_service,
+    refuse_missing,
+    service_names,
+)
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, parse_name
 
 
 def opened(
-    workspace: Workspace, features: Iterable[FeatureLike | FeatureService], at: CommitId | None
+    workspace: Workspace,
+    features: Iterable[FeatureLike | FeatureService],
+    revision: str | None,
+    at: CommitId | None,
 ) -> list[Wanted]:
     """All that is asked for, with the features of each service in its place.
 
-    A service by name is the one of the tree that is read; a feature of that name goes before it.
-    Raises InvalidUsage, InvalidReference, InvalidName, ServiceCorrupt.
+    `at`: the commit that `revision` is. A service by name is the one of the tree that is read, with
+    the pins of a tag that has them; a feature of that name goes before it.
+    Raises InvalidUsage, InvalidReference, InvalidName, ServiceCorrupt, TagCorrupt.
     """
     found = list[Wanted]()
     for feature in features:
         if isinstance(feature, FeatureService):
             found += _service(feature).wanted
         else:
-            found += _features_of(workspace, wanted_of(feature), at)
+            found += _features_of(workspace, wanted_of(feature), revision, at)
     return found
 
 
@@ -39,12 +50,33 @@ def asked_for(feature: FeatureLike | FeatureService) -> tuple[Wanted, ...]:
     return (wanted_of(feature),)
 
 
-def _features_of(workspace: Workspace, wanted: Wanted, at: CommitId | None) -> tuple[Wanted, ...]:
-    name = wanted.reference.name
-    if wanted != Wanted(Reference(name, None)) or versions(workspace, name, at):
+def _features_of(
+    workspace: Workspace, wanted: Wanted, revision: str | None, at: CommitId | None
+) -> tuple[Wanted, ...]:
+    name, selector = wanted.reference.name, wanted.reference.selector
+    if wanted != Wanted(wanted.reference):
+        return (wanted,)
+    if selector is not None and not selects_version(selector):
+        try:
+            revision, at = selector, workspace.history.resolve(selector)
+        except RevisionNotFound:
+            # Told with the versions that there are.
+            return (wanted,)
+    if versions(workspace, name, at):
         return (wanted,)
     service = read_service(workspace, name, at)
-    return (wanted,) if service is None else service.wanted
+    if service is None:
+        refuse_missing(workspace, name, at)
+        follow(workspace, name, at, service_names(workspace, at))
+        return (wanted,)
+    if selector is not None and selects_version(selector):
+        raise InvalidReference(
+            f"{name} is a feature service, which has no versions",
+            hint=f"{name}, or {name}@REV with a tag, branch or commit",
+        )
+    if revision is None or at is None:
+        return service.wanted
+    return wanted_at(workspace, service, revision, at)
 
 
 def wanted_of(feature: FeatureLike) -> Wanted:

@@ -33,7 +33,9 @@ from mlforge.settings import DEFAULT_ENGINE, DEFAULT_STORE
 from mlforge.times import parse_as_of
 
 if TYPE_CHECKING:
-    from mlforge.api.training import Spine, TrainingSet
+    from mlforge.api.serving import Entities, OnlineFeatures
+    from mlforge.api.spine import Spine
+    from mlforge.api.training import TrainingSet
     from mlforge.definitions.service import FeatureLike
     from mlforge.engines.base import Engine
     from mlforge.flows.audited import Audit, AuditEvent, ReplayEvent
@@ -264,6 +266,24 @@ class Definitions:
         """
         return self._mirror().push(force=force, dry_run=dry_run, on_event=on_event)
 
+    def get_online_features(
+        self,
+        features: Sequence[FeatureLike | FeatureService],
+        entities: Entities,
+        *,
+        full_names: bool = False,
+    ) -> OnlineFeatures:
+        """`mlforge.get_online_features` with these definitions' online store.
+
+        Rows: one for each entity, in their order, none of them knowing the future.
+        """
+        get = load_module("mlforge.api.serving", None).get_online_features
+        mirror = self._mirror()
+        found: OnlineFeatures = get(
+            features, entities, store=mirror.place.settled(mirror), full_names=full_names
+        )
+        return found
+
     def online_status(self) -> OnlineStatus:
         """What is served of each feature, beside the heads of HEAD's commit; no row is read.
 
@@ -326,6 +346,7 @@ class Definitions:
             self._load,
             self._root,
             as_of=parse_as_of(as_of, datetime.now(UTC)),
+            services=self._services,
             declared=None if features or tags else self.registry.names,
         )
         return planned
@@ -358,14 +379,6 @@ class Definitions:
     def list_services(self) -> list[str]:
         """Names of feature services, in declared order."""
         return [service.name for service in self._services]
-
-    def changed_services(self) -> list[str]:
-        """Names of the feature services that a build would write."""
-        flow, workspace = load_module("mlforge.flows.services", None), self._workspace()
-        changed: dict[str, bytes] = flow.changed_services(
-            workspace, self._services, workspace.history.head().commit
-        )
-        return [flow.name_in(path) for path in changed]
 
     def get_training_data(
         self,

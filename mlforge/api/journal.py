@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from mlforge.logger import logger
 
 if TYPE_CHECKING:
-    from mlforge.api.training import TrainingSet
     from mlforge.flows.pushed import PushReport
     from mlforge.flows.report import BuildReport
+    from mlforge.provenance import Provenance
 
 
 Event = TypeVar("Event")
@@ -51,10 +51,10 @@ def note_push(report: PushReport) -> None:
         logger.info("%s serves commit %s", report.place, report.commit)
 
 
-def note_training(training: TrainingSet) -> None:
+def note_training(provenance: Provenance, notes: Sequence[str]) -> None:
     """At INFO what was joined, at WARNING what should be known of it."""
-    for match in training.provenance.features:
-        rows = training.provenance.rows
+    for match in provenance.features:
+        rows = provenance.rows
         logger.info("%s matched %d of %d rows", match.pin.reference, match.matched, rows)
-    for note in training.notes:
+    for note in notes:
         logger.warning("%s", note)

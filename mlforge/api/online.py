@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -56,6 +56,10 @@ class OnlinePlace(Protocol):
         """Whether something may have been pushed there; no server is asked."""
         ...
 
+    def settled(self, home: Home) -> SQLiteStore | RedisStore | ForeignStore:
+        """The same store, named so that no project must be known to find it."""
+        ...
+
     def open(self, home: Home) -> OnlineStore:
         """No server is asked yet. Raises InvalidConfig, ExtraMissing."""
         ...
@@ -87,6 +91,9 @@ class SQLiteStore:
 
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return self._file(root, workspace).exists()
+
+    def settled(self, home: Home) -> SQLiteStore:
+        return replace(self, path=self._file(home.root, home.workspace()))
 
     def open(self, home: Home) -> OnlineStore:
         path = _file_of(home.workspace()) if self.path is None else _placed(home.root, self.path)
@@ -124,6 +131,9 @@ class RedisStore:
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return True
 
+    def settled(self, home: Home) -> RedisStore:
+        return replace(self, prefix=self.prefix or _prefix_of(home.project))
+
     def open(self, home: Home) -> OnlineStore:
         return cast("OnlineStore", self._opened(load_online_store("redis"), home))
 
@@ -158,6 +168,9 @@ class ForeignStore:
 
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return True
+
+    def settled(self, home: Home) -> ForeignStore:
+        return replace(self, prefix=self.prefix or _prefix_of(home.project))
 
     def open(self, home: Home) -> OnlineStore:
         made = load_online_store(self.kind)(

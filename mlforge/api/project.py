@@ -20,7 +20,13 @@ from mlforge.api.mirror import Mirror
 from mlforge.api.online import configured
 from mlforge.api.store import LocalStore
 from mlforge.config import Config, definitions_path, find_config, find_online
-from mlforge.errors import DefinitionsFailed, InvalidDefinitions, MlforgeError, NoDefinitions
+from mlforge.errors import (
+    DefinitionsFailed,
+    InvalidDefinitions,
+    MlforgeError,
+    NoDefinitions,
+    StorageFailed,
+)
 from mlforge.flows.declared import DeclaredCache
 from mlforge.logger import logger
 from mlforge.plugins import load_module
@@ -163,12 +169,19 @@ def _user_errors(path: Path) -> Iterator[None]:
             cause=(error.text or "").strip(),
         ) from error
     except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and _is_of(path, error):
+            raise StorageFailed(f"cannot read {error.filename}", cause=error.strerror) from error
         raise DefinitionsFailed(
             f"{_place(path, error)}: the definitions cannot be imported",
             cause=f"{type(error).__name__}: {error}",
         ) from error
     finally:
         sys.dont_write_bytecode = written
+
+
+def _is_of(path: Path, error: OSError) -> bool:
+    """Whether it was the definitions themselves that could not be read."""
+    return isinstance(error.filename, str) and Path(error.filename).is_relative_to(path)
 
 
 def _place(path: Path, error: BaseException) -> str:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlforge.api.journal import noting
+from mlforge.api.spine import Spine, file_of, scan_spine
 from mlforge.api.store import LocalStore
-from mlforge.api.training import Spine, TrainingSet, file_of, read_spine, training_set
 from mlforge.errors import FeatureNotFound, ObjectNotFound, RowsNotMadeAgain, SpineNotFound
-from mlforge.flows.lock import read_lock
+from mlforge.flows.blocks import Blocks
+from mlforge.flows.lock import lock_of
+from mlforge.flows.lock_file import read_lock
 from mlforge.flows.remedy import Remedies
-from mlforge.flows.reproduce import Reproduced
+from mlforge.flows.reproduce import Reproduced, locked_spine
 from mlforge.flows.reproduce import reproduce as make_again
+from mlforge.flows.save import Output
 from mlforge.flows.workspace import Workspace
 from mlforge.lock import Lock, LockedFeature
 from mlforge.plugins import check_engine
@@ -35,15 +39,15 @@ def reproduce(
 ) -> Reproduced:
     """Make a training set again from its lock, and compare it column by column.
 
-    `lock`: the value, or the file `OUT.lock.json`. `spine`: where it is, unless it is beside the
-    lock under its name of then. `definitions`: make rows again that are not in this clone, on
-    `engine` if one is named; without them that is an error with the command that does.
+    `lock`: the value, or the file `OUT.lock.json`. `spine`: where it is, unless it is where it was
+    in the repository, or beside the lock. `definitions`: make rows again that are not in this
+    clone, on `engine` if one is named; without them that is an error with the command that does.
 
     Raises LockNotFound, LockCorrupt, FormatUnknown, SpineNotFound, ObjectNotFound, ObjectCorrupt,
     RowsNotMadeAgain.
     """
     load = None if definitions is None else lambda: definitions
-    return compared(lock, store=store, spine=spine, load=load, engine=engine, on_event=on_event)[0]
+    return compared(lock, store=store, spine=spine, load=load, engine=engine, on_event=on_event)
 
 
 def compared(
@@ -54,37 +58,68 @@ def compared(
     load: Callable[[], Definitions] | None,
     engine: str | None,
     on_event: Callable[[TrainEvent], None] | None,
-) -> tuple[Reproduced, TrainingSet | None]:
-    """How it compares, and the training set. Definitions are loaded only if rows are not here."""
+    output: Path | None = None,
+) -> Reproduced:
+    """How it compares. Definitions are loaded only if rows are not here.
+
+    `output`: the file that it is written to, with a lock of its own, unless its spine is another.
+    """
     if engine is not None:
         check_engine(engine)
     file = None if isinstance(lock, Lock) else Path(lock)
     read = lock if isinstance(lock, Lock) else read_lock(Path(lock))
-    asked = _spine_beside(read, file) if spine is None else spine
     workspace = store.workspace()
     workspace.check_format()
+    asked, rows = _found(read, file, workspace.root) if spine is None else _given(spine)
 
     def remake(feature: LockedFeature) -> None:
         _remake(workspace, feature, load, engine)
 
-    made = make_again(workspace, read, read_spine(asked), remake=remake, on_event=noting(on_event))
-    if made.trained is None:
-        return made.told, None
-    return made.told, training_set(workspace, made.trained, file_of(asked))
+    with nullcontext() if output is None else Output(output) as written:
+        made = make_again(
+            workspace,
+            read,
+            rows,
+            deliver=written.write if written else lambda block: None,
+            remake=remake,
+            on_event=noting(on_event),
+        )
+        if written and made.trained is not None:
+            written.publish(lock_of(made.trained, asked, workspace.root), None)
+    return made.told
 
 
-def _spine_beside(lock: Lock, file: Path | None) -> Path:
-    if lock.spine.file is None or file is None:
-        raise SpineNotFound(
+def _given(spine: Spine) -> tuple[Path | None, Blocks]:
+    return file_of(spine), scan_spine(spine)
+
+
+def _found(lock: Lock, file: Path | None, root: Path) -> tuple[Path | None, Blocks]:
+    """The spine where it was in the repository, or beside the lock; if both are, the right one."""
+    name, path = lock.spine.file, lock.spine.path
+    places = [] if path is None else [root / path]
+    places += [] if file is None or name is None else [file.with_name(name)]
+    there = [*{place.resolve(): place for place in places if place.is_file()}.values()]
+    if not there:
+        raise _no_spine(lock, file)
+    spines = [(place, scan_spine(place)) for place in there]
+    if len(spines) > 1:
+        wanted = lock.spine.content_hash
+        return next((s for s in spines if locked_spine(s[1]).content_hash == wanted), spines[0])
+    return spines[0]
+
+
+def _no_spine(lock: Lock, file: Path | None) -> SpineNotFound:
+    name, path = lock.spine.file, lock.spine.path
+    if path is None and (name is None or file is None):
+        return SpineNotFound(
             "the lock names no file of its spine", hint="--spine FILE (spine=) says where it is"
         )
-    path = file.with_name(lock.spine.file)
-    if not path.is_file():
-        raise SpineNotFound(
-            f"the spine {lock.spine.file} is not beside the lock",
-            hint=f"mlforge reproduce {shlex.quote(str(file))} --spine FILE",
-        )
-    return path
+    missing = [] if path is None else [f"at {path} in this repository"]
+    missing += [] if file is None else ["beside the lock"]
+    return SpineNotFound(
+        f"the spine {name} is not {' and not '.join(missing)}",
+        hint=f"mlforge reproduce {shlex.quote(str(file or 'LOCK'))} --spine FILE",
+    )
 
 
 def _remake(

@@ -225,17 +225,23 @@ class LocalStore:
         return Workspace(self.path.expanduser(), objects)
 
     def read(
-        self, feature: str, *, version: str | None = None, at: str | None = None
+        self,
+        feature: str,
+        *,
+        version: str | None = None,
+        at: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         """A version's rows, verified, sorted by keys and time; the head unless told otherwise.
 
-        `at`: a commit, tag or branch; then the head in its tree, or `version` there.
-        Raises FeatureNotFound, VersionNotFound, ObjectNotFound, ObjectCorrupt.
+        `at`: a commit, tag or branch; then the head in its tree, or `version` there. `columns`:
+        only these, in this order; of a large version only their bytes are read and hashed.
+        Raises FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound, ObjectCorrupt.
         """
         workspace = self.workspace()
         resolved = self._resolve(workspace, feature, version, at)
         frame: pl.DataFrame = load_module("mlforge.flows.read", None).read_rows(
-            workspace, resolved, None
+            workspace, resolved, columns
         )
         return frame
 
@@ -259,7 +265,7 @@ class LocalStore:
         Raises ServiceCorrupt.
         """
         workspace = self.workspace()
-        services = [read_service(workspace, name, None) for name in service_names(workspace)]
+        services = [read_service(workspace, name, None) for name in service_names(workspace, None)]
         return {s.name: [str(w.reference) for w in s.wanted] for s in services if s is not None}
 
     def metadata(

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import polars as pl
 
 from mlforge.api.asking import opened
 from mlforge.api.journal import note_training, noting
+from mlforge.api.spine import Spine, file_of, read_spine
 from mlforge.api.store import LocalStore
-from mlforge.arrow import ArrowFrame
 from mlforge.definitions.service import FeatureLike, FeatureService
-from mlforge.engines import frames
-from mlforge.errors import InvalidSpine, InvalidUsage
+from mlforge.errors import InvalidSpine, InvalidUsage, shown
+from mlforge.flows.blocks import Blocks
 from mlforge.flows.lock import lock_of
-from mlforge.flows.save import check_output, save
+from mlforge.flows.save import Output, check_output
 from mlforge.flows.train import Trained, TrainEvent, train
 from mlforge.flows.workspace import Workspace
 from mlforge.lock import Lock
 from mlforge.pit import Rule
-from mlforge.plugins import load_module
 from mlforge.provenance import JoinReport, Provenance
 from mlforge.zones import check_zone
-
-Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +72,9 @@ class TrainingSet(pl.DataFrame):
         """
         joined, output = self._join(), Path(path)
         check_output(output, joined.spine_file)
-        lock = joined.lock.written_to(output.name)
-        place = save(joined.frame, lock, output)
-        if keep:
-            load_module("mlforge.flows.keep", None).keep(joined.workspace, lock)
-        return place
+        with Output(output) as file:
+            file.write(joined.frame)
+            return file.publish(joined.lock, joined.workspace if keep else None)
 
     def _join(self) -> _Joined:
         if not hasattr(self, "_joined"):
@@ -133,41 +129,82 @@ def get_training_data(
     Raises InvalidSpine, NaiveTimes, InvalidTimes, ColumnCollision, KeyTypeMismatch,
     FeatureNotFound, VersionNotFound, ObjectNotFound, ObjectCorrupt.
     """
-    _check_zone(timezone, ambiguous)
+    rule = rule_of(timestamp, exact_matches, full_names, timezone, ambiguous)
+    frames = list[pl.DataFrame]()
+    workspace, trained = joined(
+        lambda: Blocks.whole(read_spine(spine)),
+        features,
+        store=store,
+        rule=rule,
+        at=at,
+        deliver=frames.append,
+        on_event=on_event,
+    )
+    (frame,) = frames
+    training = TrainingSet(frame)
+    training.provenance = trained.provenance
+    training.notes = trained.notes
+    file = file_of(spine)
+    training._joined = _Joined(frame, lock_of(trained, file, workspace.root), workspace, file)
+    note_training(training.provenance, training.notes)
+    return training
+
+
+def joined(
+    spine: Callable[[], Blocks],
+    features: Sequence[FeatureLike | FeatureService],
+    *,
+    store: LocalStore,
+    rule: Rule,
+    at: str | None,
+    deliver: Callable[[pl.DataFrame], None],
+    on_event: Callable[[TrainEvent], None] | None,
+) -> tuple[Workspace, Trained]:
+    """What users ask for, made exact and joined. The spine is read when all else is known."""
     if isinstance(features, str):
         raise InvalidUsage("features= is a list", hint=f'features=["{features}"]')
     if not features:
         raise InvalidUsage("features= is a list with at least one feature", hint='["NAME"]')
     if not isinstance(store, LocalStore):
         raise InvalidUsage(f"store={store!r} is no store", hint='mlf.LocalStore("feature_store")')
-    workspace, file = store.workspace(), file_of(spine)
+    workspace = store.workspace()
     commit = workspace.history.resolve(at) if at else None
-    trained = train(
-        workspace,
-        read_spine(spine),
-        opened(workspace, features, commit),
-        Rule(timestamp, exact_matches, full_names, timezone, ambiguous == "earliest"),
-        at=commit,
-        on_event=noting(on_event),
-    )
-    training = training_set(workspace, trained, file)
-    note_training(training)
-    return training
+    blocks, wanted = spine(), opened(workspace, features, at, commit)
+    with _telling_columns(blocks.columns):
+        trained = train(
+            workspace,
+            blocks,
+            wanted,
+            rule,
+            at=commit,
+            deliver=deliver,
+            on_event=noting(on_event),
+        )
+    return workspace, trained
 
 
-def training_set(workspace: Workspace, trained: Trained, spine_file: Path | None) -> TrainingSet:
-    """What a flow has joined, as users get it."""
-    training = TrainingSet(trained.frame)
-    training.provenance = trained.provenance
-    training.notes = trained.notes
-    lock = lock_of(trained, spine_file)
-    training._joined = _Joined(trained.frame, lock, workspace, spine_file)
-    return training
+@contextmanager
+def _telling_columns(spine: pl.DataFrame) -> Iterator[None]:
+    """A guess at the column that was meant comes with those that there are."""
+    try:
+        yield
+    except InvalidSpine as error:
+        if error.cause is not None or not (error.hint or "").startswith("did you mean"):
+            raise
+        cause = f"the spine has the columns {shown(spine.columns)}"
+        raise InvalidSpine(error.message, cause=cause, hint=error.hint) from error
 
 
-def file_of(spine: Spine) -> Path | None:
-    """The file that a spine is read from, if it is one."""
-    return Path(spine) if isinstance(spine, str | Path) else None
+def rule_of(
+    timestamp: str | None,
+    exact_matches: bool,
+    full_names: bool,
+    timezone: str | None,
+    ambiguous: str,
+) -> Rule:
+    """How to join, checked. Raises InvalidUsage."""
+    _check_zone(timezone, ambiguous)
+    return Rule(timestamp, exact_matches, full_names, timezone, ambiguous == "earliest")
 
 
 def _check_zone(timezone: str | None, ambiguous: str) -> None:
@@ -179,46 +216,3 @@ def _check_zone(timezone: str | None, ambiguous: str) -> None:
         )
     if timezone not in (None, "UTC"):
         check_zone(timezone)
-
-
-def read_spine(spine: Spine) -> pl.DataFrame:
-    """A frame, or a Parquet, CSV or Arrow file, as Polars. Raises InvalidSpine."""
-    if isinstance(spine, str | Path):
-        return _read_file(Path(spine))
-    if not isinstance(spine, pl.LazyFrame) and not frames.speaks_arrow(spine):
-        raise InvalidSpine(
-            f"{_kind(spine)} is no Arrow frame",
-            hint="pass a polars, pandas, pyarrow or duckdb frame, or a file's path",
-        )
-    try:
-        return frames.collected(spine)
-    except (Exception, pl.exceptions.PanicException) as error:
-        raise InvalidSpine(
-            f"the spine, {_kind(spine)}, cannot be read as an Arrow frame",
-            cause=f"{type(error).__name__}: {error}",
-            hint="each column needs one type, and a name of its own",
-        ) from error
-
-
-def _kind(value: object) -> str:
-    kind = type(value)
-    return f"a {kind.__qualname__} of {kind.__module__.partition('.')[0]}"
-
-
-_READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    ".parquet": pl.read_parquet,
-    ".csv": lambda file: pl.read_csv(file, try_parse_dates=True, infer_schema_length=None),
-    **dict.fromkeys((".arrow", ".ipc", ".feather"), pl.read_ipc),
-}
-
-
-def _read_file(path: Path) -> pl.DataFrame:
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InvalidSpine(f"the spine {path} is none of {', '.join(_READERS)}")
-    try:
-        return reader(path)
-    except FileNotFoundError as error:
-        raise InvalidSpine(f"the spine {path} is not there") from error
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise InvalidSpine(f"the spine {path} cannot be read", cause=str(error)) from error

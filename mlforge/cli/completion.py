@@ -17,6 +17,7 @@ from mlforge.plugins import load_module
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
+_LOCK = ".lock.json"
 # Where bash cuts a word at its @: all that stands before it.
 _BEFORE = "_MLFORGE_COMPLETE_BEFORE"
 
@@ -39,9 +40,12 @@ def references(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def selections(ctx: typer.Context, incomplete: str) -> list[str]:
-    """References after the last comma of a list: `-f a,b`."""
+    """References after the last comma of a list: `-f a,b`; services where data is joined."""
     earlier, comma, last = incomplete.rpartition(",")
-    return [f"{earlier}{comma}{found}" for found in references(ctx, last)]
+    found = references(ctx, last)
+    if ctx.info_name == "train" and not os.environ.get(_BEFORE):
+        found += [name for name in _services(_store(ctx)) if name.startswith(last)]
+    return [f"{earlier}{comma}{name}" for name in found]
 
 
 def versions(ctx: typer.Context, incomplete: str) -> list[str]:
@@ -49,6 +53,17 @@ def versions(ctx: typer.Context, incomplete: str) -> list[str]:
     store, name = _store(ctx), ctx.params.get("feature")
     known = _versions(store, name) if store is not None and isinstance(name, str) else []
     return [version for version in known if version.startswith(incomplete)]
+
+
+def locks(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Locks of training sets in the folder that is being typed; without any, files are offered."""
+    folder, slash, begun = incomplete.rpartition("/")
+    try:
+        names = sorted(os.listdir(_start(ctx) / f"{folder}{slash}"))
+    except (OSError, ValueError):
+        return []
+    found = [name for name in names if name.endswith(_LOCK) and name.startswith(begun)]
+    return [f"{folder}{slash}{name}" for name in found]
 
 
 def rejoin(environ: MutableMapping[str, str]) -> None:
@@ -74,20 +89,28 @@ def rejoin(environ: MutableMapping[str, str]) -> None:
 
 def _store(ctx: typer.Context) -> Path | None:
     """The store of the project that the line so far means."""
-    options = ctx.find_root().params
-    start = Path.cwd() / (options.get("folder") or "")
+    profile = ctx.find_root().params.get("profile")
     try:
-        config = load_module("mlforge.config", None).find_config(start, options.get("profile"))
+        config = load_module("mlforge.config", None).find_config(_start(ctx), profile)
         found: Path = config.store_path
         return found if found.is_dir() else None
     except (MlforgeError, OSError):
         return None
 
 
+def _start(ctx: typer.Context) -> Path:
+    return Path.cwd() / (ctx.find_root().params.get("folder") or "")
+
+
 def _names(store: Path) -> Iterator[str]:
     for folder in sorted(_folders(store)):
         if _NAME.fullmatch(folder.name) and any(True for _ in _versions(store, folder.name)):
             yield folder.name
+
+
+def _services(store: Path | None) -> list[str]:
+    files = [] if store is None else sorted((store / "feature-services").glob("*.json"))
+    return [file.stem for file in files if _NAME.fullmatch(file.stem)]
 
 
 def _versions(store: Path, name: str) -> list[str]:

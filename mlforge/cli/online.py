@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlforge.flows.audited import Audit, AuditedFeature
     from mlforge.flows.pushed import PushedFeature, PushEvent, PushReport
     from mlforge.flows.report import BuildEvent
-    from mlforge.flows.served import OnlineStatus, ServedFeature
+    from mlforge.flows.served import FeatureStatus, OnlineStatus
 
 
 def push(
@@ -101,7 +101,7 @@ def tell_push(screen: Screen, report: PushReport) -> None:
             commit = (report.commit.short, "yellow")
             screen.line(f"{count} of commit ", commit, f" {place}", took)
     if report.collected:
-        screen.line(f"also removed: {plural(report.collected, 'load')} that was served no more")
+        screen.line(f"also removed: {plural(report.collected, 'load')} no longer served")
     _tell_drafts(screen, report.drafts)
 
 
@@ -156,7 +156,7 @@ def status(
         raise typer.Exit(OnlineDiffers.exit_code)
 
 
-def _served(feature: ServedFeature) -> list[Cell]:
+def _served(feature: FeatureStatus) -> list[Cell]:
     words = load_module("mlforge.flows.served", None).STATE_WORDS
     horizon = ""
     if feature.horizon is not None:

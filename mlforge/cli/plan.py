@@ -38,9 +38,7 @@ def plan(
     Example: mlforge plan -f user_spend
     """
     screen = screen_of(context)
-    definitions = project().load()
-    planned = definitions.plan(names(features), tags=names(tags), as_of=as_of)
-    services = definitions.changed_services()
+    planned = project().load().plan(names(features), tags=names(tags), as_of=as_of)
     rows = [[p.name, _versions(p), _change(p), _data(p)] for p in planned]
     table = Table(("feature", "version", "change", "data"), rows, has_header=False)
     chosen = chosen_format(format, json)
@@ -51,14 +49,16 @@ def plan(
                 screen.line((f"{p.name}  {what}: a change there is not seen", "dim"))
             for remark in p.remarks:
                 screen.line(f"{p.name}  {remark}")
-        if services:
-            screen.line(f"feature services: {', '.join(services)}")
+        if planned.services:
+            screen.line(f"feature services: {', '.join(planned.services)}")
     for p in planned:
         if p.warning is not None:
             screen.warning(p.warning)
     if failed := tell_errors(screen, [p.error for p in planned if p.error is not None]):
         raise typer.Exit(failed)
-    if services or any(p.remakes or p.status not in ("unchanged", "retired") for p in planned):
+    if planned.services or any(
+        p.remakes or p.status not in ("unchanged", "retired") for p in planned
+    ):
         screen.next("mlforge build")
     for p in planned:
         if p.status == "retired":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mlforge.cli import completion
 from mlforge.cli.context import AnswerOption, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import rows, seconds
@@ -21,11 +22,16 @@ if TYPE_CHECKING:
 def reproduce(
     context: typer.Context,
     lock: Annotated[
-        Path, typer.Argument(metavar="LOCK", help="OUT.lock.json, which train has written")
+        Path,
+        typer.Argument(
+            metavar="LOCK",
+            help="OUT.lock.json, which train has written",
+            autocompletion=completion.locks,
+        ),
     ],
     spine: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The spine, if it is not beside the lock"),
+        typer.Option(metavar="FILE", help="The spine, if it is not where it was"),
     ] = None,
     output: Annotated[
         Path | None,
@@ -51,18 +57,16 @@ def reproduce(
         _check_output(output, lock, spine)
     api = load_module("mlforge.api.reproduction", None)
     with screen.progress() as progress:
-        told, training = api.compared(
+        told = api.compared(
             lock,
             store=here.store(),
             spine=spine,
             load=None if dry_run else here.load,
             engine=engine,
             on_event=lambda e: progress.say(str(e), e.number, e.count),
+            output=None if dry_run else output,
         )
-        is_written = output is not None and training is not None and not dry_run
-        if is_written:
-            progress.say(f"writing {output}", 1, 1)
-            training.save(output)
+    is_written = output is not None and told.found is not None and not dry_run
     if json:
         record = {**told.to_dict(), "output": str(output) if is_written else None}
         screen.document(Format.JSON, "mlforge.reproduce/v1", record, "features", Table((), ()))
@@ -80,7 +84,7 @@ def _check_output(output: Path, lock: Path, spine: Path | None) -> None:
     """Refuse what cannot be written, and what would replace the lock that is compared with."""
     flow = load_module("mlforge.flows.save", None)
     flow.check_output(output, spine)
-    place = load_module("mlforge.flows.lock", None).lock_path(output)
+    place = load_module("mlforge.flows.lock_file", None).lock_path(output)
     if place.exists() and lock.exists() and place.samefile(lock):
         raise InvalidUsage(f"{output} has the lock that is compared with", hint="-o again.parquet")
 

@@ -26,7 +26,8 @@ def tag(
 ) -> None:
     """Pin the heads of HEAD's commit with a git tag
 
-    Name what a model is trained on: train --at NAME takes these versions, whatever is built later.
+    Name what a model is trained on: train --at NAME takes these versions, whatever is built later,
+    and train -f SERVICE@NAME those of a feature service.
 
     Example: mlforge tag churn-model-1 -m "The model of May"
     """
@@ -50,6 +51,13 @@ def _tell(screen: Screen, tagged: Tagged) -> None:
             styles={"feature": "bold"},
         )
     )
+    pinned = [[s.name, ", ".join(map(str, s.pins))] for s in tagged.services if s.pins]
+    if pinned:
+        columns = ("service", "features")
+        screen.table(Table(columns, pinned, has_header=False, styles={"service": "bold"}))
+    for service in tagged.services:
+        if service.problem is not None:
+            screen.warning(f"the feature service {service.name} is not pinned: {service.problem}")
     if tagged.is_dry:
         screen.line("nothing was written")
     else:

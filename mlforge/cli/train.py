@@ -18,6 +18,7 @@ from mlforge.plugins import load_module
 from mlforge.times import human_age
 
 if TYPE_CHECKING:
+    from mlforge.api.sink import TrainingFile
     from mlforge.provenance import FeatureMatch, JoinReport, Provenance
 
 
@@ -65,25 +66,23 @@ def train(
     if wanted is None:
         raise InvalidUsage("no feature is asked for", hint="-f NAME or -f NAME@1.0.0")
     store = project().store()
-    api = load_module("mlforge.api.training", None)
-    api.check_output(output, spine)
-    place: Path | None = None
+    api = load_module("mlforge.api.sink", None)
     with screen.progress() as progress:
-        training = api.get_training_data(
+        training: TrainingFile = api.sink_training_data(
             spine,
             wanted,
+            output,
             store=store,
             timestamp=timestamp,
             timezone=timezone,
             ambiguous=ambiguous,
             full_names=full_names,
             at=at,
+            keep=keep,
+            dry_run=dry_run,
             on_event=lambda e: progress.say(str(e), e.number, e.count),
         )
-        if not dry_run:
-            progress.say(f"writing {output}", 1, 1)
-            place = training.save(output, keep=keep)
-    provenance: Provenance = training.provenance
+    provenance = training.provenance
     if json:
         record = {**provenance.to_dict(), "output": str(output)}
         screen.document(Format.JSON, "mlforge.train/v1", record, "features", Table((), ()))
@@ -93,14 +92,14 @@ def train(
             _explain(screen, training.explain())
     for note in training.notes:
         screen.message(note)
-    if place is not None:
-        screen.next(_again(place, spine))
+    if training.lock_path is not None:
+        screen.next(_again(training.lock_path, None if training.lock.spine.path else spine))
 
 
-def _again(lock: Path, spine: Path) -> str:
-    """How to make it again; the spine is looked for beside the lock."""
+def _again(lock: Path, spine: Path | None) -> str:
+    """How to make it again. `spine`: that of which the lock does not say where it is."""
     words = ["mlforge", "reproduce", str(lock)]
-    if lock.absolute().parent != spine.absolute().parent:
+    if spine is not None and lock.absolute().parent != spine.absolute().parent:
         words += ["--spine", str(spine)]
     return shlex.join(words)
 

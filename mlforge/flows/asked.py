@@ -12,7 +12,7 @@ from mlforge.arrow import canonical_table
 from mlforge.engines.calendar import bucket_around
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import ColumnNotFound, InvalidEntities, InvalidTimes, did_you_mean
-from mlforge.flows.keys import FeatureKeys, key_columns
+from mlforge.flows.keys import FeatureKeys, Keys
 from mlforge.flows.services import Wanted
 from mlforge.online.board import Served
 from mlforge.online.decoding import Value, converter, reader_of
@@ -223,7 +223,11 @@ class AskedFeature:
             )
         types = {c.name: to_polars(c.type) for c in self.served.layout.columns}
         wanted = {key: types[key] for key in self.served.layout.keys}
-        keys = key_columns(entities, self._keys, self._on, wanted)
+        casts = Keys(self._keys, self._on, wanted, entities.columns)
+        keys = casts.of(entities)
+        casts.check()
+        # What does not fit was told.
+        assert keys is not None
         packed: list[bytes | None] = packed_keys(
             canonical_table(keys.to_arrow()), self.served.layout
         ).to_pylist()

@@ -9,9 +9,9 @@ import polars as pl
 
 from mlforge.errors import MlforgeError, NotServed
 from mlforge.flows.audited import Audit, AuditedFeature, AuditEvent
-from mlforge.flows.blocks import packed_rows
 from mlforge.flows.board import Board
 from mlforge.flows.mirror import is_as_served
+from mlforge.flows.packed import packed_rows
 from mlforge.flows.resolve import heads_at, read_manifest
 from mlforge.flows.served import status
 from mlforge.flows.workspace import Workspace

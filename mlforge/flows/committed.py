@@ -33,6 +33,18 @@ def refuse_edited(workspace: Workspace, resolved: Resolved) -> None:
         _refuse_other(resolved.manifest, at_head(workspace, path), path)
 
 
+def holder(workspace: Workspace, resolved: Resolved) -> CommitId | None:
+    """The commit whose tree has a version: the one that was read, or HEAD's; None: it is a draft.
+
+    Files beside the manifest are to be read there. Where git's data cannot be read, a version is
+    as a draft is.
+    """
+    if resolved.commit is not None:
+        return resolved.commit
+    is_held = at_head(workspace, _path(workspace, resolved.manifest)) is not None
+    return workspace.history.head().commit if is_held else None
+
+
 def at_head(workspace: Workspace, path: str) -> bytes | None:
     """A file's bytes in HEAD's commit; None if it is not there, or git's data cannot be read."""
     try:

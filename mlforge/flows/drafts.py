@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from mlforge.digests import FILE_NAME as DIGESTS_NAME
 from mlforge.flows.alternates import objects_here
 from mlforge.flows.pins import pin_path
 from mlforge.flows.resolve import versions
@@ -21,20 +22,23 @@ from mlforge.profile import FILE_NAME as PROFILE_NAME
 # What git must know of a store. A user's own file in their place stays, uncommitted by us.
 STORE_FILES = {
     ".gitignore": f"/manifest.json\n{VIEW_NAME}\n{TEMPORARY_PREFIX}*\n".encode(),
-    ".gitattributes": b"manifest.json text eol=lf\nprofile.json text eol=lf\nPIN text eol=lf\n"
-    + f"{SERVICES}/*.json text eol=lf\n".encode(),
+    ".gitattributes": b"manifest.json text eol=lf\nprofile.json text eol=lf\n"
+    b"digests.json text eol=lf\nPIN text eol=lf\n" + f"{SERVICES}/*.json text eol=lf\n".encode(),
 }
 
 
 class Drafts:
-    """New versions on their way into a commit. What fails is taken back, and nothing else."""
+    """New versions on their way into a commit. What fails is taken back, and nothing else.
+
+    `beside`: the files that are to stand beside their manifests, by path.
+    """
 
     def __init__(
         self,
         workspace: Workspace,
         parent: CommitId | None,
         manifests: Sequence[Manifest],
-        profiles: Mapping[str, bytes],
+        beside: Mapping[str, bytes],
     ) -> None:
         self._workspace = workspace
         self._parent = parent
@@ -43,7 +47,7 @@ class Drafts:
         }
         self.files: Mapping[str, bytes] = {
             **self._store_files(),
-            **profiles,
+            **beside,
             **{path: manifest.encode() for path, manifest in self._manifests.items()},
         }
         self._before: dict[Path, bytes | None] = {}
@@ -59,7 +63,7 @@ class Drafts:
         return missing
 
     def write(self) -> None:
-        """Rules for git and profiles, then views, then manifests: complete when they appear."""
+        """Rules for git and files beside, then views, then manifests: complete when they appear."""
         with storage_errors(self._workspace.folder):
             for path, data in self.files.items():
                 target = self._workspace.root / path
@@ -122,7 +126,7 @@ class Drafts:
 def remove_version(folder: Path) -> None:
     """Remove mlforge's files of a version from the work tree; the manifest goes first."""
     with storage_errors(folder):
-        for name in (FILE_NAME, PROFILE_NAME, VIEW_NAME):
+        for name in (FILE_NAME, PROFILE_NAME, DIGESTS_NAME, VIEW_NAME):
             (folder / name).unlink(missing_ok=True)
         for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
             left.unlink(missing_ok=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from mlforge.errors import LockCorrupt
 from mlforge.flows.alternates import objects_of
-from mlforge.flows.lock import read_lock
+from mlforge.flows.lock_file import read_lock
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ObjectId
 from mlforge.lock import SUFFIX, Lock
@@ -23,13 +24,19 @@ def keep(workspace: Workspace, lock: Lock) -> None:
 
 def kept(workspace: Workspace) -> tuple[Lock, ...]:
     """Every training set that is kept. Raises LockCorrupt: what is not known is not removed."""
-    found = list[Lock]()
-    for path in sorted(_folder(workspace).glob(f"[!.]*{SUFFIX}")):
+    return tuple(map(_kept, sorted(_folder(workspace).glob(f"[!.]*{SUFFIX}"))))
+
+
+def _kept(path: Path) -> Lock:
+    # It is in no commit: git cannot bring it back.
+    hint = f"rm {shlex.quote(str(path))}"
+    try:
         lock = read_lock(path)
-        if path.name != f"{lock.hash.hex}{SUFFIX}":
-            raise LockCorrupt(f"the lock {path} is another than its name says", hint=f"rm {path}")
-        found.append(lock)
-    return tuple(found)
+    except LockCorrupt as error:
+        raise LockCorrupt(error.message, cause=error.cause, hint=hint) from error
+    if path.name != f"{lock.hash.hex}{SUFFIX}":
+        raise LockCorrupt(f"the lock {path} is another than its name says", hint=hint)
+    return lock
 
 
 def kept_objects(workspace: Workspace) -> frozenset[ObjectId]:

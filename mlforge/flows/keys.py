@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from mlforge.engines.join import cast_keys
+from mlforge.engines.spine import KeyCasts
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import ColumnNotFound, InvalidSpine, InvalidUsage, did_you_mean
 from mlforge.ids import Version
@@ -62,31 +62,53 @@ def check_map(spine: pl.DataFrame, feature: FeatureKeys, on: Mapping[str, str]) 
             )
 
 
-def key_columns(
-    spine: pl.DataFrame,
-    feature: FeatureKeys,
-    on: Mapping[str, str],
-    types: Mapping[str, pl.DataType],
-) -> pl.DataFrame:
-    """The feature's keys, under their own names and in these types, for each row of the spine.
+class Keys:
+    """A feature's keys, under their own names and in these types, for each row of a spine.
 
-    Raises InvalidSpine, ColumnNotFound, KeyTypeMismatch.
+    `columns`: those of the spine.
     """
-    made = spine.select(
-        _surrogate(spine, feature, surrogate, on)
-        for surrogate in feature.surrogates
-        if _is_made(surrogate, spine, on)
-    )
-    own = cast_keys(spine, {key: types[key] for key in types if key not in made.columns}, on)
-    others = cast_keys(made, {key: types[key] for key in made.columns})
-    return pl.DataFrame([(others if key in made.columns else own)[key] for key in types])
+
+    def __init__(
+        self,
+        feature: FeatureKeys,
+        on: Mapping[str, str],
+        types: Mapping[str, pl.DataType],
+        columns: Sequence[str],
+    ) -> None:
+        self._feature = feature
+        self._on = on
+        self._types = types
+        self._made = [s for s in feature.surrogates if _is_made(s, columns, on)]
+        made = {surrogate.key for surrogate in self._made}
+        self._own = KeyCasts({key: types[key] for key in types if key not in made}, on)
+        self._others = KeyCasts({key: types[key] for key in types if key in made})
+
+    def of(self, block: pl.DataFrame) -> pl.DataFrame | None:
+        """The keys of these rows; None once there is one that does not fit.
+
+        Raises InvalidSpine, ColumnNotFound.
+        """
+        made = block.select(
+            _surrogate(block, self._feature, surrogate, self._on) for surrogate in self._made
+        )
+        own, others = self._own.of(block), self._others.of(made)
+        if own is None or others is None:
+            return None
+        return pl.DataFrame(
+            [(others if key in others.columns else own)[key] for key in self._types]
+        )
+
+    def check(self) -> None:
+        """Raises KeyTypeMismatch for all rows so far."""
+        self._own.check()
+        self._others.check()
 
 
-def _is_made(surrogate: Surrogate, spine: pl.DataFrame, on: Mapping[str, str]) -> bool:
+def _is_made(surrogate: Surrogate, spine: Sequence[str], on: Mapping[str, str]) -> bool:
     """A map goes before what the spine happens to have."""
     if surrogate.key in on:
         return False
-    return surrogate.key not in spine.columns or any(column in on for column in surrogate.columns)
+    return surrogate.key not in spine or any(column in on for column in surrogate.columns)
 
 
 def _surrogate(

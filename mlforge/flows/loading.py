@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from mlforge.canonical import Plain, encode
 from mlforge.errors import MlforgeError
-from mlforge.flows.blocks import PACKING, layout_of, packed_rows
+from mlforge.flows.packed import PACKING, layout_of, packed_rows
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Digest
 from mlforge.manifest import Manifest

@@ -9,7 +9,6 @@ from mlforge.flows.resolve import versions
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Version
 from mlforge.manifest import FILE_NAME, Manifest
-from mlforge.profile import FILE_NAME as PROFILE_NAME
 
 
 class Mending:
@@ -40,12 +39,12 @@ class Mending:
             return self.file(path)
         return f"git log -p -- {shlex.quote(path)}"
 
-    def profile(self, manifest: Manifest) -> str:
-        """Of one that is not of its rows: who committed it; a draft is built again."""
+    def beside(self, manifest: Manifest, file: str) -> str:
+        """Of a file that is not of its rows: who committed it; a draft is built again."""
         name, version = manifest.name, manifest.version
         if self._commit is None or version not in versions(self._workspace, name, self._commit):
             return f"{self.remove(self._workspace.folder / name / str(version))} && {_build(name)}"
-        path = self._workspace.path_of(name, str(version), PROFILE_NAME)
+        path = self._workspace.path_of(name, str(version), file)
         if self._workspace.history.read(self._commit, path) is None:
             return self.remove(self._workspace.root / path)
         return f"git log -p -- {shlex.quote(path)}"

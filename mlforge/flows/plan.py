@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import overload
 
 from mlforge import versioning
 from mlforge.canonical import Plain
@@ -19,6 +20,7 @@ from mlforge.flows.numbers import Numbers
 from mlforge.flows.recipes import RecipeCache
 from mlforge.flows.remarks import missing_files, planning_remarks
 from mlforge.flows.resolve import feature_names, head_version
+from mlforge.flows.services import Service, changed_services, name_in
 from mlforge.flows.sources import DigestCache
 from mlforge.flows.standing import Standing, standing_of
 from mlforge.flows.workspace import Workspace
@@ -102,20 +104,39 @@ def _text(version: Version | None) -> str | None:
     return None if version is None else str(version)
 
 
-class Plan(Shown, tuple[PlannedFeature, ...]):
-    """What a build would do with each feature, in declared order; then what is retired."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan(Shown, Sequence[PlannedFeature]):
+    """What a build would do with each feature, in declared order; then what is retired.
 
-    __slots__ = ()
+    `services`: the feature services that it would write.
+    """
+
+    features: tuple[PlannedFeature, ...]
+    services: tuple[str, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> PlannedFeature: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[PlannedFeature, ...]: ...
+    def __getitem__(self, index: int | slice) -> PlannedFeature | tuple[PlannedFeature, ...]:
+        return self.features[index]
+
+    def __len__(self) -> int:
+        return len(self.features)
 
     def _tables(self) -> tuple[Table, ...]:
         count = sum(p.status not in (PlanStatus.UNCHANGED, PlanStatus.RETIRED) for p in self)
-        title = f"Plan: {count} of {len(self)} features would be built"
+        services = f"; feature services: {', '.join(self.services)}" if self.services else ""
+        title = f"Plan: {count} of {len(self)} features would be built{services}"
         columns = ("feature", "status", "head", "next", "change")
         return (Table(title, columns, tuple(_row(planned) for planned in self)),)
 
     def to_dict(self) -> dict[str, Plain]:
         """What `mlforge plan --json` prints, but for its `schema`."""
-        return {"features": [planned.to_dict() for planned in self]}
+        return {
+            "features": [planned.to_dict() for planned in self],
+            "services": list(self.services),
+        }
 
 
 def _row(planned: PlannedFeature) -> tuple[str, ...]:
@@ -144,6 +165,7 @@ def plan(
     project_root: Path,
     *,
     as_of: int | None,
+    services: Sequence[Service],
     declared: Collection[str] | None = None,
 ) -> Plan:
     """What a build would do with each feature, as far as it is certain without computing.
@@ -153,7 +175,10 @@ def plan(
     commit = workspace.history.head().commit
     planner = _Planner(workspace, engine, project_root, commit, as_of)
     planned = tuple(map(planner.plan, features))
-    return Plan((*planned, *(_retired(workspace, commit, declared) if commit and declared else ())))
+    return Plan(
+        (*planned, *(_retired(workspace, commit, declared) if commit and declared else ())),
+        tuple(map(name_in, changed_services(workspace, services, commit))),
+    )
 
 
 def _retired(

@@ -35,8 +35,10 @@ class ProblemKind(StrEnum):
     OBJECT_CORRUPT = "object_corrupt"
     CONTENT_DIFFERS = "content_differs"
     PROFILE_DIFFERS = "profile_differs"
+    DIGESTS_DIFFER = "digests_differ"
     VIEW_DIFFERS = "view_differs"
     SERVICE_INVALID = "service_invalid"
+    LOCK_INVALID = "lock_invalid"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,7 +71,10 @@ class Problem(Shown):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class VerifyReport(Shown):
-    """What was looked at and what is wrong. `unreferenced`: objects that no version here names."""
+    """What was looked at and what is wrong.
+
+    `unreferenced`: objects that no version here names, and no training set that is kept.
+    """
 
     features: int
     versions: int

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from mlforge.errors import HeadMoved
 from mlforge.flows.decide import Choices, Decision, Product, decide, describe
+from mlforge.flows.digests import digests_of
 from mlforge.flows.drafts import Drafts
 from mlforge.flows.numbers import Numbers
 from mlforge.flows.profiles import profiles_of
-from mlforge.flows.services import Service, changed_services, name_in
+from mlforge.flows.services import Service, changed_services, name_in, withdraw_drafts, write_drafts
 from mlforge.flows.workspace import Workspace
 from mlforge.history.base import Change
 from mlforge.ids import CommitId
 from mlforge.notebook import counted
-from mlforge.objects.files import storage_errors, write_file
 from mlforge.plugins import package_version
 
 _ATTEMPTS = 20
@@ -54,16 +54,20 @@ def publish(
             fresh = [d.manifest for d in decisions if d.manifest is not None]
             changed = changed_services(workspace, services, at.commit)
             names = tuple(map(name_in, changed))
+            withdraw_drafts(workspace, services, at.commit)
             if not fresh and not changed:
                 return Publication(decisions, None, at.branch)
-            profiles = profiles_of(workspace, decisions, at.commit)
-            drafts = Drafts(workspace, at.commit, fresh, profiles)
+            beside = {
+                **profiles_of(workspace, decisions, at.commit),
+                **digests_of(workspace, decisions, at.commit),
+            }
+            drafts = Drafts(workspace, at.commit, fresh, beside)
             try:
                 drafts.write()
                 if not is_committed:
                     drafts.unpin()
                     drafts.replace_others()
-                    _write(workspace, changed)
+                    write_drafts(workspace, changed)
                     return Publication(decisions, None, at.branch, names)
                 message = commit_message(decisions, choices, trailers, names)
                 commit = workspace.pending.commit(
@@ -81,14 +85,6 @@ def publish(
             drafts.replace_others()
             return Publication(decisions, commit, at.branch, names)
     raise HeadMoved(f"HEAD moved {_ATTEMPTS} times while this build was being committed")
-
-
-def _write(workspace: Workspace, texts: Mapping[str, bytes]) -> None:
-    for path, text in texts.items():
-        target = workspace.root / path
-        with storage_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_file(target, text)
 
 
 def commit_message(

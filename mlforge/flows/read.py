@@ -1,4 +1,4 @@
-"""Read: a version's rows, hashed before any of them is returned."""
+"""Read: a version's rows; what is read of them is hashed before it is returned."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 import polars as pl
 
 from mlforge.arrow import canonical_table, columns_of
-from mlforge.errors import ContentDiffers, ObjectNotFound
+from mlforge.errors import ColumnNotFound, ContentDiffers, ObjectNotFound, did_you_mean
 from mlforge.flows.alternates import objects_of
-from mlforge.flows.committed import refuse_edited
+from mlforge.flows.committed import holder, refuse_edited
+from mlforge.flows.digests import find_digests
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
-from mlforge.ids import ObjectId
+from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.parquet import read_frame, verified_bytes
+from mlforge.objects.parquet import read_frame, verify_object
 from mlforge.schema import Column
 
 
@@ -26,11 +27,24 @@ def read_rows(
 ) -> pl.DataFrame:
     """A version's rows in canonical order, verified.
 
-    Raises ManifestCorrupt, ObjectNotFound, ObjectCorrupt, ContentDiffers.
+    Raises ManifestCorrupt, ColumnNotFound, ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
-    return read_objects(workspace, manifest, objects_of(workspace, manifest), columns)
+    _refuse_unknown(manifest, columns or ())
+    # Whole rows need no digests.
+    at = None if columns is None else holder(workspace, resolved)
+    return read_objects(workspace, manifest, objects_of(workspace, manifest), columns, at)
+
+
+def _refuse_unknown(manifest: Manifest, columns: Sequence[str]) -> None:
+    known = manifest.schema.names
+    for column in columns:
+        if column not in known:
+            raise ColumnNotFound(
+                f"{manifest.name}@{manifest.version} has no column {column}",
+                hint=did_you_mean(column, known),
+            )
 
 
 def read_objects(
@@ -38,13 +52,17 @@ def read_objects(
     manifest: Manifest,
     oids: Sequence[ObjectId],
     columns: Sequence[str] | None,
+    at: CommitId | None,
 ) -> pl.DataFrame:
     """The rows of objects that hold a version, verified.
 
+    `at`: the commit that has the version; None: it is a draft.
+
     Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
+    digests = {} if columns is None else find_digests(workspace, manifest, at)
     with _told_missing(workspace, manifest):
-        frame = read_frame(workspace.objects, oids, columns, _label(manifest))
+        frame = read_frame(workspace.objects, oids, columns, _label(manifest), digests)
     _refuse_others_rows(manifest, frame.height, frame.schema, columns)
     return frame
 
@@ -65,7 +83,7 @@ def read_blocks(
         oids = objects_of(workspace, manifest)
         paths = [workspace.objects.path(oid) for oid in oids]
         for path, oid in [] if is_verified else zip(paths, oids, strict=True):
-            verified_bytes(path, oid, _label(manifest))
+            verify_object(path, oid, _label(manifest))
     frame = pl.scan_parquet(paths, glob=False).select(columns)
     # Both stand in the files' footers.
     count = frame.select(pl.len()).collect().item()
@@ -114,7 +132,7 @@ def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
     paths = []
     for oid in objects_of(workspace, manifest):
         path = workspace.objects.path(oid)
-        verified_bytes(path, oid, _label(manifest))
+        verify_object(path, oid, _label(manifest))
         paths.append(path)
     return paths
 

@@ -11,13 +11,15 @@ import polars as pl
 from mlforge.errors import MlforgeError, PushContended
 from mlforge.flows.audit import manifest_of
 from mlforge.flows.audited import Replayed, ReplayedFeature, ReplayEvent
-from mlforge.flows.blocks import BLOCK_ROWS
+from mlforge.flows.blocks import Blocks
 from mlforge.flows.board import Board
+from mlforge.flows.joining import pit_rule
 from mlforge.flows.lookup import Question, lookup
+from mlforge.flows.packed import BLOCK_ROWS
 from mlforge.flows.read import read_blocks
 from mlforge.flows.resolve import Reference, Resolved, heads_at
 from mlforge.flows.services import Wanted
-from mlforge.flows.train import join, pit_rule, select
+from mlforge.flows.train import join, select
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
 from mlforge.online.base import OnlineStore
@@ -174,15 +176,17 @@ class _Replay:
         wanted = Wanted(Reference(self._served.feature, None))
         resolved = Resolved(self._manifest, self._served.commit)
         selected = select(self._workspace, wanted, resolved)
-        trained = join(
+        joined = list[pl.DataFrame]()
+        join(
             self._workspace,
-            spine,
+            Blocks.whole(spine),
             [selected],
             Rule(_TIME if is_timed else None),
             commit=self._served.commit,
+            deliver=joined.append,
             on_event=lambda event: None,
         )
-        return trained.frame.drop(spine.columns)
+        return pl.concat(joined).drop(spine.columns)
 
 
 def _absent(present: pl.DataFrame, count: int) -> pl.DataFrame:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 from mlforge.canonical import Plain
 from mlforge.flows.alternates import objects_here
+from mlforge.flows.blocks import Blocks
 from mlforge.flows.ingredients import SEMANTICS
+from mlforge.flows.joining import Selected
 from mlforge.flows.lock import lock_of, spine_of, versions_here
 from mlforge.flows.resolve import Resolved
-from mlforge.flows.train import Selected, Trained, TrainEvent, frame_content, join
+from mlforge.flows.tally import content_of
+from mlforge.flows.train import Trained, TrainEvent, join
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock, LockedFeature, LockedSpine
@@ -110,8 +113,9 @@ class Reproduction:
 def reproduce(
     workspace: Workspace,
     lock: Lock,
-    spine: pl.DataFrame,
+    spine: Blocks,
     *,
+    deliver: Callable[[pl.DataFrame], None],
     remake: Callable[[LockedFeature], None],
     on_event: Callable[[TrainEvent], None],
 ) -> Reproduction:
@@ -121,22 +125,39 @@ def reproduce(
     Raises ObjectNotFound, ObjectCorrupt, RowsNotMadeAgain.
     """
     moved = _moved(lock)
-    found = spine_of(spine, frame_content(spine), None)
-    if differences := tuple(_of_spine(lock.spine, found)):
+    if differences := tuple(_of_spine(lock.spine, locked_spine(spine))):
         return Reproduction(Reproduced(lock, None, differences, (), moved), None)
     lacking = [f for f in lock.features if _objects(workspace, f) is None]
     for feature in lacking:
         remake(feature)
     chosen = [_selected(workspace, feature) for feature in lock.features]
-    trained = join(workspace, spine, chosen, lock.rule, commit=lock.commit, on_event=on_event)
+    trained = join(
+        workspace, spine, chosen, lock.rule, commit=lock.commit, deliver=deliver, on_event=on_event
+    )
+    now = lock_of(trained, None, workspace.root)
     told = Reproduced(
         lock,
         found=trained.content.hash,
-        differences=tuple(_of_output(lock, lock_of(trained, None))),
+        # A spine that is read again may be another by now.
+        differences=(*_of_spine(lock.spine, now.spine), *_of_output(lock, now)),
         remade=tuple(feature.label for feature in lacking),
         moved=moved,
     )
     return Reproduction(told, trained)
+
+
+def locked_spine(spine: Blocks) -> LockedSpine:
+    """A spine by content: all of it is read."""
+    rows = 0
+
+    def counted() -> Iterator[pl.DataFrame]:
+        nonlocal rows
+        for block, _ in spine.blocks(spine.columns.width):
+            rows += block.height
+            yield block
+
+    content = content_of(counted())
+    return spine_of(spine.columns, rows, content)
 
 
 def _selected(workspace: Workspace, feature: LockedFeature) -> Selected:

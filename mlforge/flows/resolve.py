@@ -35,10 +35,14 @@ _LARGEST_MANIFEST = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`name`, `name@1.1.0`, `name@~=1.2` or `name@<git revision>`, taken apart."""
+    """`name`, `name@1.1.0`, `name@~=1.2` or `name@<git revision>`, taken apart.
+
+    `at`: the commit whose tree is meant, whatever else is asked for; None: as is asked.
+    """
 
     name: str
     selector: str | None
+    at: CommitId | None = None
 
     @classmethod
     def parse(cls, text: str) -> Reference:
@@ -66,13 +70,13 @@ class Resolved:
 
 
 def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> Resolved:
-    """The version that a reference means, in the work tree or in a commit's tree.
+    """The version that a reference means, in the work tree or in the tree of the commit `at`.
 
     A full version wins over a tag of that name. Raises FeatureNotFound, VersionNotFound,
     RevisionNotFound, InvalidReference.
     """
-    selector = reference.selector
-    if selector is not None and not _selects_version(selector):
+    selector, at = reference.selector, reference.at or at
+    if selector is not None and not selects_version(selector):
         at = _revision(workspace, reference, selector)
         selector = None
     name, note = follow(workspace, reference.name, at)
@@ -84,10 +88,13 @@ def resolve(workspace: Workspace, reference: Reference, at: CommitId | None) -> 
     return Resolved(read_manifest(workspace, name, version, at), at, note)
 
 
-def follow(workspace: Workspace, name: str, at: CommitId | None) -> tuple[str, str | None]:
+def follow(
+    workspace: Workspace, name: str, at: CommitId | None, others: Iterable[str] = ()
+) -> tuple[str, str | None]:
     """What a feature is called in the tree that is read, and a note if that is another name.
 
-    A name that is in the tree means itself. Raises FeatureNotFound.
+    A name that is in the tree means itself. `others`: what else may be meant by a mistyped name.
+    Raises FeatureNotFound.
     """
     # Nearly always; then no other feature is looked at, however many there are.
     if _is_name(name) and versions(workspace, name, at):
@@ -104,7 +111,7 @@ def follow(workspace: Workspace, name: str, at: CommitId | None) -> tuple[str, s
         )
     raise FeatureNotFound(
         f"no feature is called {name}{_place(at)}",
-        hint=did_you_mean(name, names) or "mlforge build",
+        hint=did_you_mean(name, [*names, *others]) or ("mlforge log" if at else "mlforge build"),
     )
 
 
@@ -164,7 +171,8 @@ def _revision(workspace: Workspace, reference: Reference, selector: str) -> Comm
         ) from error
 
 
-def _selects_version(selector: str) -> bool:
+def selects_version(selector: str) -> bool:
+    """Whether it is a version or a range of them, and no git revision."""
     return selector.startswith("~=") or Version.is_version(selector)
 
 

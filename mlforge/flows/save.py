@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 import polars as pl
+import pyarrow as pa
 
-from mlforge.errors import InvalidUsage, StorageFailed
-from mlforge.flows.lock import lock_path
+from mlforge.errors import InvalidUsage, MlforgeError, StorageFailed, UnsupportedType
+from mlforge.flows.keep import keep
+from mlforge.flows.lock_file import lock_path
+from mlforge.flows.workspace import Workspace
 from mlforge.lock import Lock
 from mlforge.objects.files import storage_errors, sync_file, sync_folder, temporary_name
-
-_WRITERS: dict[str, Callable[[pl.DataFrame, Path], None]] = {
-    ".parquet": lambda frame, path: frame.write_parquet(path),
-    ".csv": lambda frame, path: frame.write_csv(path),
-}
+from mlforge.objects.parquet import TableWriter
 
 
 def check_output(path: Path, spine: Path | None) -> None:
@@ -34,36 +35,123 @@ def check_output(path: Path, spine: Path | None) -> None:
         )
 
 
-def save(frame: pl.DataFrame, lock: Lock, path: Path) -> Path:
-    """Write the output, then its lock; all or nothing. Answers where the lock is.
+class Output:
+    """A file of training data and its lock, which appear together when `publish` is called.
 
-    A lock never stands beside another output than its own: a process that dies between the two
-    leaves an output without one. Raises StorageFailed, InvalidUsage.
+    Rows come in blocks; however they are cut, they give the same bytes. Without `publish`, as
+    after an error, nothing is there.
     """
-    place = lock_path(path)
-    drafts = temporary_name(path), temporary_name(place)
-    with storage_errors(path):
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._place = lock_path(path)
+        self._drafts = temporary_name(path), temporary_name(self._place)
+        self._writer: _Writer | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         try:
-            _write(frame, drafts[0], path)
-            drafts[1].write_bytes(lock.encode())
-            for draft in drafts:
-                sync_file(draft)
-            place.unlink(missing_ok=True)
-            drafts[0].replace(path)
-            drafts[1].replace(place)
-            sync_folder(path.absolute().parent)
+            if self._writer is not None:
+                with suppress(OSError, MlforgeError):
+                    self._writer.close(is_whole=False)
         finally:
-            for draft in drafts:
+            for draft in self._drafts:
                 with suppress(OSError):
                     draft.unlink(missing_ok=True)
-    return place
+
+    def write(self, block: pl.DataFrame) -> None:
+        """Go on with the next rows. Raises StorageFailed, InvalidUsage."""
+        with self._told():
+            if self._writer is None:
+                self._writer = _WRITERS[self._path.suffix.lower()](self._drafts[0], block)
+            self._writer.write(block)
+
+    def publish(self, lock: Lock, keeper: Workspace | None) -> Path:
+        """Put both in place, all or nothing. Answers where the lock is.
+
+        A lock never stands beside another output than its own: a process that dies between the two
+        leaves an output without one. `keeper`: where what it is made from is to stay.
+        Raises StorageFailed, InvalidUsage.
+        """
+        lock = lock.written_to(self._path.name)
+        with self._told():
+            assert self._writer is not None
+            writer, self._writer = self._writer, None
+            writer.close(is_whole=True)
+            self._drafts[1].write_bytes(lock.encode())
+            for draft in self._drafts:
+                sync_file(draft)
+            self._place.unlink(missing_ok=True)
+            self._drafts[0].replace(self._path)
+            self._drafts[1].replace(self._place)
+            sync_folder(self._path.absolute().parent)
+        if keeper is not None:
+            keep(keeper, lock)
+        return self._place
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of writing, of the file as it was asked for."""
+        with storage_errors(self._path):
+            try:
+                yield
+            except StorageFailed as error:
+                raise StorageFailed(
+                    f"cannot write {self._path}", cause=error.cause, hint=error.hint
+                ) from error
+            except (pl.exceptions.PolarsError, pa.ArrowException, UnsupportedType) as error:
+                # Polars tells a full disk by the same type as columns that do not fit.
+                if "os error" in str(error):
+                    raise StorageFailed(f"cannot write {self._path}", cause=str(error)) from error
+                raise InvalidUsage(
+                    f"{self._path} cannot hold these columns", cause=str(error)
+                ) from error
 
 
-def _write(frame: pl.DataFrame, draft: Path, path: Path) -> None:
-    try:
-        _WRITERS[path.suffix.lower()](frame, draft)
-    except pl.exceptions.ComputeError as error:
-        # Polars tells a full disk by this type, too.
-        if "os error" in str(error):
-            raise StorageFailed(f"cannot write {path}", cause=str(error)) from error
-        raise InvalidUsage(f"{path} cannot hold these columns", cause=str(error)) from error
+class _Writer(Protocol):
+    """A file that rows are added to."""
+
+    def write(self, block: pl.DataFrame) -> None: ...
+    def close(self, *, is_whole: bool) -> None: ...
+
+
+class _Parquet:
+    def __init__(self, path: Path, first: pl.DataFrame) -> None:
+        self._file = TableWriter(path, _arrow(first.clear()).schema)
+
+    def write(self, block: pl.DataFrame) -> None:
+        self._file.write(_arrow(block))
+
+    def close(self, *, is_whole: bool) -> None:
+        if is_whole:
+            self._file.close()
+        else:
+            self._file.abandon()
+
+
+class _Csv:
+    def __init__(self, path: Path, first: pl.DataFrame) -> None:
+        self._file = path.open("xb")
+        self._has_header = False
+
+    def write(self, block: pl.DataFrame) -> None:
+        block.write_csv(self._file, include_header=not self._has_header)
+        self._has_header = True
+
+    def close(self, *, is_whole: bool) -> None:
+        self._file.close()
+
+
+def _arrow(frame: pl.DataFrame) -> pa.Table:
+    """In types that pyarrow can write: without views."""
+    return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+_WRITERS: dict[str, Callable[[Path, pl.DataFrame], _Writer]] = {".parquet": _Parquet, ".csv": _Csv}

@@ -38,7 +38,7 @@ STATE_WORDS = {
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ServedFeature(Shown):
+class FeatureStatus(Shown):
     """What is served of one feature, and its head in HEAD's commit.
 
     `state`: `current`, `stale` (another version is served than is head), `not_served`, or
@@ -59,7 +59,7 @@ class ServedFeature(Shown):
     rows: int
 
     def _tables(self) -> tuple[Table, ...]:
-        return (Table.of_fields(f"ServedFeature: {self.name} {self.state}", self.to_dict()),)
+        return (Table.of_fields(f"FeatureStatus: {self.name} {self.state}", self.to_dict()),)
 
     def to_dict(self) -> dict[str, Plain]:
         """An item of `features` in `mlforge online status --json`."""
@@ -78,14 +78,14 @@ class ServedFeature(Shown):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class OnlineStatus(Shown, Mapping[str, ServedFeature]):
+class OnlineStatus(Shown, Mapping[str, FeatureStatus]):
     """What is served of each feature, by name, and whether that is what HEAD's commit says.
 
     `commit`: HEAD's. `served`: whose heads are served, since `switched` (microseconds); None:
     nothing was ever pushed. `waiting`: loads that are served no more, and not yet removed.
     """
 
-    features: InitVar[Sequence[ServedFeature]]
+    features: InitVar[Sequence[FeatureStatus]]
     commit: CommitId | None = field(kw_only=True)
     served: CommitId | None = field(kw_only=True)
     switched: int | None = field(kw_only=True)
@@ -93,12 +93,12 @@ class OnlineStatus(Shown, Mapping[str, ServedFeature]):
     services: tuple[str, ...] = field(default=(), kw_only=True)
     drafts: tuple[str, ...] = field(default=(), kw_only=True)
     waiting: int = field(default=0, kw_only=True)
-    _features: dict[str, ServedFeature] = field(init=False)
+    _features: dict[str, FeatureStatus] = field(init=False)
 
-    def __post_init__(self, features: Sequence[ServedFeature]) -> None:
+    def __post_init__(self, features: Sequence[FeatureStatus]) -> None:
         object.__setattr__(self, "_features", {f.name: f for f in features})
 
-    def __getitem__(self, name: str) -> ServedFeature:
+    def __getitem__(self, name: str) -> FeatureStatus:
         return self._features[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -174,7 +174,7 @@ def status(workspace: Workspace, store: OnlineStore, now: int) -> OnlineStatus:
     )
 
 
-def _feature(name: str, manifest: Manifest | None, board: Board, now: int) -> ServedFeature:
+def _feature(name: str, manifest: Manifest | None, board: Board, now: int) -> FeatureStatus:
     served = board.served.get(name)
     if served is None:
         state = ServedState.NOT_SERVED
@@ -185,7 +185,7 @@ def _feature(name: str, manifest: Manifest | None, board: Board, now: int) -> Se
     else:
         state = ServedState.STALE
     horizon = served.horizon if served else None
-    return ServedFeature(
+    return FeatureStatus(
         name=name,
         state=state,
         version=manifest.version if manifest else None,

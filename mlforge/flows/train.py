@@ -4,90 +4,71 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import polars as pl
-import pyarrow as pa
 
-from mlforge.arrow import canonical_array, columns_of
-from mlforge.content import Content, hash_content
-from mlforge.engines.join import Matches, pit_match, spine_instants, take, time_columns
+from mlforge.content import Content
+from mlforge.engines.spine import spine_instants, time_columns
 from mlforge.errors import (
     ColumnCollision,
     ColumnNotFound,
     InvalidSpine,
-    InvalidTimes,
     NaiveTimes,
     PinInvalid,
-    UnsupportedType,
     did_you_mean,
 )
+from mlforge.flows.ahead import Ahead
 from mlforge.flows.alternates import objects_of
+from mlforge.flows.blocks import Blocks
 from mlforge.flows.committed import is_committed, refuse_edited
-from mlforge.flows.keys import check_map, key_columns, keys_of
-from mlforge.flows.read import read_objects
+from mlforge.flows.joining import Joining, Selected
+from mlforge.flows.keys import check_map, keys_of
 from mlforge.flows.resolve import Resolved, head_version, resolve
 from mlforge.flows.services import Wanted
+from mlforge.flows.spill import spill
+from mlforge.flows.tally import Tally
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId
 from mlforge.manifest import Manifest
-from mlforge.pit import PitRule, Rule
-from mlforge.provenance import FeatureMatch, Pin, Provenance
-from mlforge.schema import Column, Schema
-from mlforge.types.arrow import from_arrow
+from mlforge.pit import Rule
+from mlforge.provenance import Pin, Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class TrainEvent:
-    """Progress: the feature being joined, and which of how many it is."""
+    """Progress: the feature being joined, and which of how many it is.
+
+    `rows`: of the spine that are done; `of`: all of them, None if that is not known yet.
+    """
 
     feature: str
     number: int
     count: int
+    rows: int = 0
+    of: int | None = None
 
     def __str__(self) -> str:
-        return f"joining {self.feature}"
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """A version by content, its columns to read and what they are called in the output.
-
-    `on`, `prefix`: as they were wanted.
-    `is_elsewhere`: head here was asked for, and HEAD's commit has another.
-    """
-
-    resolved: Resolved
-    pin: Pin
-    names: Mapping[str, str]
-    on: Mapping[str, str]
-    prefix: str = ""
-    is_elsewhere: bool = False
-
-    @property
-    def manifest(self) -> Manifest:
-        return self.resolved.manifest
-
-    @property
-    def label(self) -> str:
-        return f"{self.manifest.name}@{self.manifest.version}"
+        if not self.rows:
+            return f"joining {self.feature}"
+        total = f" of {self.of:,}" if self.of is not None else ""
+        return f"joining {self.feature}, {self.rows:,}{total} rows done"
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The spine's rows in the spine's order with the features' columns, and where they are from.
+    """Where the spine's rows with the features' columns are from.
 
-    `content`: of `frame`, but for columns of the spine whose types are not canonical.
+    `content`: of all columns, but for those of the spine whose types are not canonical. `nulls`:
+    by column. `spine`: the spine's columns, as a frame of no rows.
     """
 
-    frame: pl.DataFrame
     provenance: Provenance
     content: Content
+    nulls: Mapping[str, int]
     rule: Rule
-    spine_columns: tuple[str, ...]
+    spine: pl.DataFrame
     chosen: tuple[Selected, ...]
 
     @property
@@ -98,11 +79,12 @@ class Trained:
 
 def train(
     workspace: Workspace,
-    spine: pl.DataFrame,
+    spine: Blocks,
     wanted: Sequence[Wanted],
     rule: Rule,
     *,
     at: CommitId | None,
+    deliver: Callable[[pl.DataFrame], None],
     on_event: Callable[[TrainEvent], None],
 ) -> Trained:
     """Join features to a spine. `at` pins every feature that is not pinned itself.
@@ -111,16 +93,19 @@ def train(
     """
     tip = workspace.history.head().commit
     chosen = [_select(workspace, want, at, tip, rule.full_names) for want in wanted]
-    return join(workspace, spine, chosen, rule, commit=at or tip, on_event=on_event)
+    return join(
+        workspace, spine, chosen, rule, commit=at or tip, deliver=deliver, on_event=on_event
+    )
 
 
 def join(
     workspace: Workspace,
-    spine: pl.DataFrame,
+    spine: Blocks,
     chosen: Sequence[Selected],
     rule: Rule,
     *,
     commit: CommitId | None,
+    deliver: Callable[[pl.DataFrame], None],
     on_event: Callable[[TrainEvent], None],
 ) -> Trained:
     """Join exact versions to a spine; `commit` is where they are from.
@@ -128,25 +113,63 @@ def join(
     Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
     """
     for selected in chosen:
-        check_map(spine, keys_of(selected.manifest), selected.on)
-    _refuse_collisions(spine, chosen)
-    instants = _instants(spine, rule, chosen)
-    output, matches = spine, list[FeatureMatch]()
-    for number, selected in enumerate(chosen, 1):
-        on_event(TrainEvent(selected.label, number, len(chosen)))
-        columns, match = _join(workspace, spine, instants, selected, rule)
-        output = output.hstack(columns.get_columns())
-        matches.append(match)
-    content = frame_content(output)
-    provenance = Provenance(
-        commit=commit,
-        is_dirty=any(s.pin.commit is None or s.is_elsewhere for s in chosen),
-        exact_matches=rule.exact_matches,
-        rows=output.height,
-        features=tuple(matches),
-        content_hash=content.hash,
-    )
-    return Trained(output, provenance, content, rule, tuple(spine.columns), tuple(chosen))
+        check_map(spine.columns, keys_of(selected.manifest), selected.on)
+    _refuse_collisions(spine.columns, chosen)
+    # Of a spine without rows: what its columns alone tell is told before anything is read.
+    _instants(spine.columns, rule, chosen)
+    with spill(workspace) as folder, Tally() as tally:
+        joinings = [Joining(workspace, s, rule, spine.columns, folder) for s in chosen]
+        rows = _deliver_all(spine, joinings, rule, tally, deliver, on_event)
+        content = tally.content()
+        provenance = Provenance(
+            commit=commit,
+            is_dirty=any(s.pin.commit is None or s.is_elsewhere for s in chosen),
+            exact_matches=rule.exact_matches,
+            rows=rows,
+            features=tuple(joining.told() for joining in joinings),
+            content_hash=content.hash,
+        )
+    return Trained(provenance, content, tally.nulls, rule, spine.columns, tuple(chosen))
+
+
+def _deliver_all(
+    spine: Blocks,
+    joinings: Sequence[Joining],
+    rule: Rule,
+    tally: Tally,
+    deliver: Callable[[pl.DataFrame], None],
+    on_event: Callable[[TrainEvent], None],
+) -> int:
+    """Join block by block, and hand each on; answers how many rows there were.
+
+    In the last block, which mostly is the only one, each feature's rows are let go of before the
+    next one's are used: so only a spine of several blocks needs all of them in memory. Of keys
+    that do not fit all are told: the blocks after the first such one are only looked at.
+    """
+    chosen = [joining.selected for joining in joinings]
+    width = spine.columns.width + sum(len(s.names) for s in chosen)
+    done, fits = 0, True
+    with Ahead(joinings) as ahead:
+        for block, is_last in spine.blocks(width):
+            instants, questions, output = _instants(block, rule, chosen), None, block
+            for number, selected in enumerate(chosen):
+                on_event(TrainEvent(selected.label, number + 1, len(chosen), done, spine.rows))
+                joining = ahead.open(number)
+                asked = joining.questions(block, instants, questions)
+                if is_last:
+                    joining.check()
+                fits = fits and asked is not None
+                if asked is not None and fits:
+                    columns, questions = joining.columns(asked), asked
+                    tally.take(columns)
+                    output = output.hstack(columns.get_columns())
+                if is_last:
+                    joining.close()
+            if fits:
+                tally.take(block)
+                deliver(output)
+            done += block.height
+    return done
 
 
 def _select(
@@ -260,47 +283,6 @@ def _has_zone(manifest: Manifest) -> bool:
     return any(manifest.schema.type_of(name).is_utc for name in times)
 
 
-# No column can be called this: names have no spaces.
-_TIME = "spine time"
-
-
-def _join(
-    workspace: Workspace,
-    spine: pl.DataFrame,
-    instants: pl.Series | None,
-    selected: Selected,
-    rule: Rule,
-) -> tuple[pl.DataFrame, FeatureMatch]:
-    manifest = selected.manifest
-    needed = [*manifest.schema.order, *selected.names]
-    if manifest.created is not None and manifest.created not in selected.names:
-        needed.append(manifest.created)
-    table = read_objects(workspace, manifest, selected.pin.objects, needed)
-    types = {key: table[key].dtype for key in manifest.schema.keys}
-    left = key_columns(spine, keys_of(manifest), selected.on, types)
-    if instants is not None:
-        left = left.with_columns(instants.alias(_TIME))
-    spine_time = None if instants is None else _TIME
-    matches = pit_match(left, table, pit_rule(manifest, rule.exact_matches), spine_time)
-    without_key = left.select(pl.any_horizontal(pl.all().is_null()).sum()).item()
-    columns = take(table.select(pl.col(o).alias(n) for o, n in selected.names.items()), matches)
-    return columns, _summary(selected, matches, without_key)
-
-
-def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
-    """The rule by which a version's rows are seen."""
-    return PitRule(
-        keys=manifest.schema.keys,
-        timestamp=manifest.schema.timestamp,
-        exact_matches=exact_matches,
-        max_age=manifest.max_age.microseconds if manifest.max_age else None,
-        interval=manifest.interval,
-        horizon=manifest.horizon,
-        timezone=manifest.timezone,
-        created=manifest.created,
-    )
-
-
 def _pin(workspace: Workspace, resolved: Resolved, tip: CommitId | None) -> Pin:
     """A version by content, and a commit that holds exactly it; None: it is a draft.
 
@@ -324,46 +306,3 @@ def _is_elsewhere(
         return head_version(workspace, manifest.name, tip) != manifest.version
     except PinInvalid:
         return True
-
-
-def _summary(selected: Selected, matches: Matches, without_key: int) -> FeatureMatch:
-    ages = pl.Series(matches.ages).filter(pl.Series(matches.rows) >= 0)
-    is_timed = selected.manifest.schema.timestamp is not None and len(ages) > 0
-
-    def aged(part: float, which: Literal["lower", "higher"] = "lower") -> int | None:
-        return int(ages.quantile(part, which) or 0) if is_timed else None
-
-    return FeatureMatch(
-        pin=selected.pin,
-        on=tuple(selected.on.items()),
-        columns=tuple(selected.names.values()),
-        rows_read=selected.manifest.rows,
-        matched=len(ages),
-        youngest_age=aged(0.0),
-        median_age=aged(0.5),
-        p90_age=aged(0.9, "higher"),
-        oldest_age=aged(1.0, "higher"),
-        past_horizon=matches.past_horizon,
-        furthest=matches.furthest,
-        too_old=matches.too_old,
-        without_key=without_key,
-    )
-
-
-def frame_content(frame: pl.DataFrame) -> Content:
-    """The content of a frame in its own row order, over the columns of canonical types."""
-    kept = dict[str, pa.Array]()
-    for column in frame:
-        with suppress(UnsupportedType, InvalidTimes, pa.ArrowInvalid):
-            table = column.to_frame().rechunk().to_arrow()
-            kept[column.name] = canonical_array(table.column(0), column.name)
-    canonical = pa.table(kept)
-    return hash_content(canonical, Schema((), None, columns_of(canonical.schema)))
-
-
-def canonical_columns(frame: pl.DataFrame) -> Iterator[Column]:
-    """A frame's columns of canonical types, in its order."""
-    for column in frame.clear():
-        with suppress(UnsupportedType, pa.ArrowInvalid):
-            (field,) = column.to_frame().to_arrow().schema
-            yield Column(column.name, from_arrow(field.type, column.name))

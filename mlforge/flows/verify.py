@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from mlforge.digests import FILE_NAME as DIGESTS_NAME
+from mlforge.digests import ObjectDigests
+from mlforge.digests import corrupt as corrupt_digests
 from mlforge.errors import (
     ContentDiffers,
     FormatUnknown,
@@ -21,6 +24,8 @@ from mlforge.errors import (
     ViewDiffers,
 )
 from mlforge.flows.alternates import objects_of
+from mlforge.flows.digests import digest_object, digests_path, read_digests
+from mlforge.flows.keep import kept_objects
 from mlforge.flows.leftovers import leftovers
 from mlforge.flows.mending import Mending
 from mlforge.flows.pins import read_pin
@@ -28,13 +33,14 @@ from mlforge.flows.problems import Problem, ProblemKind, VerifyEvent, VerifyRepo
 from mlforge.flows.profiles import profile_path, read_profile
 from mlforge.flows.remedy import Remedies
 from mlforge.flows.resolve import feature_names, read_manifest, versions
-from mlforge.flows.services import read_service, service_names
+from mlforge.flows.services import missing_service, read_service, service_names
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ObjectId, Version, hash_file
 from mlforge.manifest import FILE_NAME, Manifest
 from mlforge.objects.files import storage_errors
 from mlforge.objects.views import VIEW_NAME, view_fault
 from mlforge.plugins import load_module
+from mlforge.profile import FILE_NAME as PROFILE_NAME
 from mlforge.profile import corrupt as corrupt_profile
 
 if TYPE_CHECKING:
@@ -70,6 +76,7 @@ class _Verification:
         # Of each object that was hashed: what is wrong with it.
         self._faults: dict[ObjectId, str | None] = {}
         self._counts: dict[tuple[object, ...], Recount] = {}
+        self._taken: dict[ObjectId, ObjectDigests] = {}
         # Versions with a file that is not what was committed: that is told, and mended, first.
         self._changed: set[tuple[str | None, Version | None]] = set()
 
@@ -87,12 +94,17 @@ class _Verification:
         named = {oid for manifest in manifests for oid in objects_of(self._workspace, manifest)}
         problems += self._strays(stored - named)
         problems += self._services()
+        kept = frozenset[ObjectId]()
+        try:
+            kept = kept_objects(self._workspace)
+        except MlforgeError as error:
+            problems.append(Problem(ProblemKind.LOCK_INVALID, None, None, error))
         return VerifyReport(
             features=len(names),
             versions=len(manifests),
             objects=len(stored),
             bytes=size,
-            unreferenced=len(stored - named),
+            unreferenced=len(stored - named - kept),
             leftovers=self._leftovers,
             is_quick=self._is_quick,
             problems=tuple(sorted(problems, key=lambda p: (p.feature or "", p.version or _LAST))),
@@ -152,12 +164,17 @@ class _Verification:
         return Problem(ProblemKind.EDITED, name, version, error)
 
     def _services(self) -> Iterator[Problem]:
-        """Feature services here that cannot be read."""
-        for name in service_names(self._workspace):
+        """Feature services that cannot be read, or are not the commit's."""
+        here = service_names(self._workspace, None)
+        for name in here:
             try:
                 read_service(self._workspace, name, None)
             except MlforgeError as error:
                 yield Problem(ProblemKind.SERVICE_INVALID, None, None, error)
+        held = service_names(self._workspace, self._commit) if self._commit else ()
+        for name in sorted({*held} - {*here}):
+            missing = missing_service(self._workspace, name)
+            yield Problem(ProblemKind.MISSING, None, None, missing)
 
     def _manifests(self, names: set[str]) -> Iterator[Manifest]:
         """Every version's manifest: from the work tree, or the commit's if that one is damaged."""
@@ -190,7 +207,7 @@ class _Verification:
         return size
 
     def _data(self, manifest: Manifest) -> Iterator[Problem]:
-        """What is wrong with a version's objects and profile; with whole objects' rows and view."""
+        """What is wrong with a version's objects, rows, profile, digests and view."""
         oids = objects_of(self._workspace, manifest)
         found = [p for oid in dict.fromkeys(oids) if (p := self._object(manifest, oid))]
         yield from found
@@ -204,6 +221,7 @@ class _Verification:
             yield Problem(ProblemKind.CONTENT_DIFFERS, manifest.name, manifest.version, differs)
         else:
             yield from self._profile(manifest, counted)
+        yield from self._digests(manifest)
         if not found:
             yield from self._view(manifest, oids)
 
@@ -221,9 +239,36 @@ class _Verification:
         except FormatUnknown as error:
             yield Problem(ProblemKind.PROFILE_DIFFERS, name, version, error)
         except MlforgeError as error:
-            hint = self._mending.profile(manifest)
+            hint = self._mending.beside(manifest, PROFILE_NAME)
             told = type(error)(error.message, cause=error.cause, hint=hint)
             yield Problem(ProblemKind.PROFILE_DIFFERS, name, version, told)
+
+    def _digests(self, manifest: Manifest) -> Iterator[Problem]:
+        """A version without digests is whole; one that has another's is not."""
+        name, version = manifest.name, manifest.version
+        if (name, version) in self._changed or self._is_linked(name, version):
+            return
+        try:
+            digests = read_digests(self._workspace, manifest, None)
+            for one in digests.objects if digests and not self._is_quick else ():
+                if self._is_whole(one.object) and self._digested(one.object) != one:
+                    where = digests_path(self._workspace, manifest)
+                    raise corrupt_digests(where, f"they are not those of {one.object.short}")
+        except FormatUnknown as error:
+            yield Problem(ProblemKind.DIGESTS_DIFFER, name, version, error)
+        except MlforgeError as error:
+            hint = self._mending.beside(manifest, DIGESTS_NAME)
+            told = type(error)(error.message, cause=error.cause, hint=hint)
+            yield Problem(ProblemKind.DIGESTS_DIFFER, name, version, told)
+
+    def _digested(self, oid: ObjectId) -> ObjectDigests:
+        """An object's digests; of one that several versions have, taken once."""
+        if oid not in self._taken:
+            self._taken[oid] = digest_object(self._workspace, oid)
+        return self._taken[oid]
+
+    def _is_whole(self, oid: ObjectId) -> bool:
+        return oid in self._faults and self._faults[oid] is None
 
     def _view(self, manifest: Manifest, oids: tuple[ObjectId, ...]) -> Iterator[Problem]:
         if self._is_linked(manifest.name, manifest.version):
@@ -240,7 +285,7 @@ class _Verification:
 
     def _object(self, manifest: Manifest, oid: ObjectId) -> Problem | None:
         place = self._workspace.objects.place(oid)
-        if oid in self._faults and self._faults[oid] is None:
+        if self._is_whole(oid):
             return None
         if oid not in self._faults and not os.path.lexists(place):
             remedy = self._remedies.of(manifest)

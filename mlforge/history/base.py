@@ -131,6 +131,10 @@ class History(Protocol):
         """All of a commit's message: subject, body and trailers."""
         ...
 
+    def tag_message(self, revision: str) -> str | None:
+        """All of an annotated tag's message; None if the revision is not the name of one."""
+        ...
+
     def differs(self, paths: Sequence[str]) -> tuple[str, ...]:
         """Which files of the work tree are not what HEAD's tree has: changed, new or missing."""
         ...

@@ -40,6 +40,9 @@ _TABLES = {
     "changes": "(id TEXT, path TEXT, blob TEXT, PRIMARY KEY (id, path)) WITHOUT ROWID",
 }
 
+# What rows raise that a bad disk has written: SQLite has no checksums.
+_DAMAGED = (AttributeError, KeyError, OverflowError, TypeError, ValueError)
+
 
 class Events:
     """The answers about one repository; the last ones are kept for who asks again."""
@@ -72,7 +75,7 @@ class Events:
         except (sqlite3.OperationalError, OSError):
             # Locked for long, read-only or full: the answer does not depend on the index.
             return self._answer(folder, starts, edge, ":memory:")
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, *_DAMAGED):
             path.unlink(missing_ok=True)
             return self._answer(folder, starts, edge, ":memory:")
 

@@ -22,7 +22,7 @@ from mlforge.history.faults import reading, storing
 from mlforge.history.kept import Entry, KeptTrees
 from mlforge.history.layout import Layout
 from mlforge.history.refs import branch_name, disk_refs, head_of
-from mlforge.history.revision import resolve
+from mlforge.history.revision import message_of_tag, resolve
 from mlforge.history.tree import Trees, load
 from mlforge.history.worktree import bytes_of, differs
 from mlforge.history.writer import LOCK_SECONDS, Writer
@@ -150,6 +150,9 @@ class GitHistory:
     def message(self, commit: CommitId) -> str:
         text: bytes = load(self._repo, commit.hex.encode(), Commit).message
         return text.decode("utf-8", "replace")
+
+    def tag_message(self, revision: str) -> str | None:
+        return message_of_tag(self._repo, revision)
 
     def differs(self, paths: Sequence[str]) -> tuple[str, ...]:
         head = self.head().commit

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dulwich.objects import Commit, ObjectID
+from dulwich.objects import Commit, ObjectID, Tag
 from dulwich.refs import HEADREF, Ref, check_ref_format
 from dulwich.repo import Repo
 
 from mlforge.errors import RevisionNotFound, did_you_mean
 from mlforge.history.faults import reading
 from mlforge.history.refs import SHORT_PREFIXES, peel
-from mlforge.history.tree import load
+from mlforge.history.tree import load, load_any
 
 _SUFFIX = re.compile(rb"\^\{(?:commit)?\}|(~|\^)(\d{0,9})")
 _HEX = re.compile(rb"[0-9a-f]+\Z")
@@ -39,6 +39,13 @@ def resolve(repo: Repo, text: str) -> ObjectID:
             oid = _ancestor(repo, text, oid, step[1], int(step[2] or 1))
         cut = step.end()
     return oid
+
+
+def message_of_tag(repo: Repo, text: str) -> str | None:
+    """What an annotated tag says; None for all else, and where more than its name is given."""
+    oid = next(_targets(repo, os.fsencode(text)), None)
+    tag = None if oid is None else load_any(repo, oid)
+    return (tag.message or b"").decode("utf-8", "replace") if isinstance(tag, Tag) else None
 
 
 def _base(repo: Repo, text: str, name: bytes) -> ObjectID:

@@ -222,6 +222,12 @@ _FAILURES: tuple[tuple[type[Exception], str, str, str], ...] = (
         "redis-cli CLUSTER INFO says which",
     ),
     (
+        failures.ResponseError,
+        "CLUSTERDOWN",
+        "is a cluster of which a part is down",
+        "redis-cli CLUSTER INFO says which",
+    ),
+    (
         failures.MasterDownError,
         "",
         "is a replica that has lost its primary",

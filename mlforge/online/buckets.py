@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 from zlib import crc32
 
 from mlforge.errors import InvalidConfig
@@ -15,6 +16,8 @@ from mlforge.online.resp import command, hget
 Found = bytes | None | list[bytes | None]
 
 
+# Buckets for each key that is asked for, from which on few of the keys share one.
+_SPARSE = 4
 # Without braces, which would bring all keys to one node of a cluster.
 _PREFIX = re.compile(r"[A-Za-z0-9_.:-]{1,200}\Z")
 
@@ -45,40 +48,55 @@ class Keys:
         return f"{self.prefix}:{load.id}:".encode()
 
     def plan(self, asked: Sequence[Ask]) -> Plan:
-        """One command for each bucket that is asked for."""
+        """Commands that fetch all that is asked for."""
         plan = Plan([], [], [])
-        for number, (load, keys) in enumerate(asked):
-            base = self.base(load)
-            wanted: dict[int, list[int]] = {}
-            for position, key in enumerate(keys):
-                wanted.setdefault(crc32(key) % load.buckets, []).append(position)
-            for bucket, positions in wanted.items():
-                name = b"%b%d" % (base, bucket)
-                plan.names.append(name)
-                plan.places.append((number, positions))
-                if len(positions) == 1:
-                    plan.packed.append(hget(name, keys[positions[0]]))
-                else:
-                    fields = (keys[position] for position in positions)
+        for load, keys in asked:
+            base, buckets = self.base(load), load.buckets
+            if len(keys) * _SPARSE <= buckets or len(keys) == 1:
+                names = [b"%b%d" % (base, crc32(key) % buckets) for key in keys]
+                plan.names.extend(names)
+                plan.packed.extend(map(hget, names, keys))
+                plan.places.append(None)
+            else:
+                wanted: dict[int, list[int]] = {}
+                for position, key in enumerate(keys):
+                    wanted.setdefault(crc32(key) % buckets, []).append(position)
+                for bucket, positions in wanted.items():
+                    name = b"%b%d" % (base, bucket)
+                    fields = [keys[position] for position in positions]
+                    plan.names.append(name)
                     plan.packed.append(command(b"HMGET", name, *fields))
+                plan.places.append([*wanted.values()])
         return plan
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Commands, each with its key and with which keys of which ask it answers."""
+    """Commands, each with its key.
+
+    `places`: of each ask, which of its keys each command is for; None: one command a key, in order.
+    """
 
     names: list[bytes]
     packed: list[bytes]
-    places: list[tuple[int, list[int]]]
+    places: list[list[list[int]] | None]
 
     def rows(self, asked: Sequence[Ask], answers: Sequence[Found]) -> list[list[bytes | None]]:
         """The answers, by ask and in the order of its keys."""
-        found: list[list[bytes | None]] = [[None] * len(keys) for _, keys in asked]
-        for (number, positions), answer in zip(self.places, answers, strict=True):
-            if isinstance(answer, list):
-                for position, value in zip(positions, answer, strict=True):
-                    found[number][position] = value
-            else:
-                found[number][positions[0]] = answer
-        return found
+        rows: list[list[bytes | None]] = []
+        start = 0
+        for (_, keys), places in zip(asked, self.places, strict=True):
+            end = start + len(keys if places is None else places)
+            part = answers[start:end]
+            start = end
+            if places is None:
+                rows.append(cast("list[bytes | None]", part))
+                continue
+            found: list[bytes | None] = [None] * len(keys)
+            for positions, values in zip(
+                places, cast("list[list[bytes | None]]", part), strict=True
+            ):
+                for position, value in zip(positions, values, strict=True):
+                    found[position] = value
+            rows.append(found)
+        return rows

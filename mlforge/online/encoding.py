@@ -39,7 +39,6 @@ WIDTHS = {
     TypeKind.DATETIME: 8,
     TypeKind.DURATION: 8,
 }
-_EMPTY = pa.scalar(b"", pa.binary())
 
 
 def pack(table: pa.Table, firsts: pa.Array, layout: Layout) -> Rows:

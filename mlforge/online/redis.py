@@ -18,6 +18,8 @@ from mlforge.online.wire import Answer, Wire
 
 # Pieces of a load that are encoded before those before them are written.
 _AHEAD = 2
+# Of a run that is put in order before anything is written; those after it are meanwhile.
+_FIRST_BYTES = 8 << 20
 _DROP_KEYS = 1_000
 # What a scan reads at once.
 _SCAN_BYTES = 8 << 20
@@ -77,7 +79,7 @@ class RedisOnline:
         with ThreadPoolExecutor(1) as writer:
             ahead: deque[Future[list[Answer]]] = deque()
             try:
-                for run in runs(rows):
+                for run in runs(rows, _FIRST_BYTES):
                     for names, packed in hsets(base, load, run):
                         if len(ahead) == _AHEAD:
                             ahead.popleft().result()

@@ -23,6 +23,7 @@ from mlforge.online.wire import (
     Answer,
     Parsed,
     elsewhere,
+    next_node,
     raise_first,
 )
 
@@ -124,7 +125,9 @@ class _AsyncWire:
         self._leave_other_loop()
         for node in [*self._idle]:
             for link in self._idle.pop(node):
-                await link.close(nowait=False)
+                # A server that does not answer a goodbye is left all the same.
+                with suppress(*FAILURES):
+                    await link.close(nowait=False)
 
     async def _asked(self, names: Sequence[bytes], packed: Sequence[bytes]) -> list[Answer]:
         try:
@@ -147,9 +150,9 @@ class _AsyncWire:
         return cast("list[Answer]", answers)
 
     async def _followed(self, packed: bytes, answer: Answer | Exception) -> Answer | Exception:
-        if type(answer) is not failures.AskError:
+        node = next_node(answer, self._address)
+        if node is None:
             return answer
-        node = (answer.host or self._address.host, answer.port)
         return (await self._sent({node: [ASKING, packed]}))[0][1]
 
     async def _routed(

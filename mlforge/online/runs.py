@@ -8,19 +8,22 @@ import pyarrow as pa
 
 from mlforge.online.base import Rows
 
-_RUN_BYTES = 128 << 20
+RUN_BYTES = 128 << 20
 
 
-def runs(parts: Iterable[Rows]) -> Iterator[Rows]:
-    """The same rows, in parts of about 128 MiB; none is empty."""
+def runs(parts: Iterable[Rows], first: int = RUN_BYTES) -> Iterator[Rows]:
+    """The same rows, in parts of at most about 128 MiB; none is empty.
+
+    `first`: bytes of the first part; each is at most twice as long as the one before.
+    """
     run: list[Rows] = []
-    size = 0
+    size, limit = 0, first
     for part in parts:
         for piece in _pieces(part):
             more = _size(piece)
-            if run and size + more > _RUN_BYTES:
+            if run and size + more > limit:
                 yield _joined(run)
-                run, size = [], 0
+                run, size, limit = [], 0, min(2 * limit, RUN_BYTES)
             run.append(piece)
             size += more
     if run:
@@ -29,7 +32,7 @@ def runs(parts: Iterable[Rows]) -> Iterator[Rows]:
 
 def _pieces(part: Rows) -> Iterator[Rows]:
     count = len(part.keys)
-    if count > 1 and _size(part) > _RUN_BYTES:
+    if count > 1 and _size(part) > RUN_BYTES:
         half = count // 2
         yield from _pieces(Rows(part.keys.slice(0, half), part.values.slice(0, half)))
         yield from _pieces(Rows(part.keys.slice(half), part.values.slice(half)))

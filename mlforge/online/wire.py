@@ -140,9 +140,9 @@ class Wire:
 
     def _followed(self, packed: bytes, answer: Answer | Exception) -> Answer | Exception:
         """The answer of the node that is about to get the key, if this one says so."""
-        if type(answer) is not failures.AskError:
+        node = next_node(answer, self._address)
+        if node is None:
             return answer
-        node = (answer.host or self._address.host, answer.port)
         return self._sent({node: [ASKING, packed]})[0][1]
 
     def _exchanged(self, name: bytes, look: bytes, act: Callable[[Answer], list[bytes]]) -> bool:
@@ -157,10 +157,10 @@ class Wire:
             return link.ask(command(b"MULTI"), *packed, command(b"EXEC"))[-1] is not None
 
     def _routed(self, names: Sequence[bytes], packed: Sequence[bytes]) -> list[Answer | Exception]:
+        if self._is_alone():
+            return self._sent({self._address.node: packed})[0]
         groups = self._groups(names)
         found = self._sent({node: [packed[n] for n in at] for node, at in groups.items()})
-        if len(groups) == 1:
-            return found[0]
         answers: list[Answer | Exception] = [None] * len(packed)
         for at, part in zip(groups.values(), found, strict=True):
             for number, answer in zip(at, part, strict=True):
@@ -168,26 +168,28 @@ class Wire:
         return answers
 
     def _groups(self, names: Sequence[bytes]) -> dict[Node, list[int]]:
-        if self._slots is None and self._address.is_cluster:
-            self._learn()
+        if self._is_alone():
+            return {self._address.node: [*range(len(names))]}
         if self._slots is None:
-            return {self._address.node: [*range(len(names))]} if names else {}
+            return self._learn().grouped(names)
         return self._slots.grouped(names)
 
-    def _learn(self) -> None:
+    def _is_alone(self) -> bool:
+        return self._slots is None and not self._address.is_cluster
+
+    def _learn(self) -> Slots:
         """Ask which node has which slot: the address, or another node if that is gone."""
-        known = self._slots.nodes() if self._slots else []
-        nodes = [self._address.node, *known]
-        for node in nodes:
+        lost: Exception | None = None
+        for node in [self._address.node, *(self._slots.nodes() if self._slots else [])]:
             try:
                 [[answer]] = self._sent({node: [CLUSTER_SLOTS]})
-            except (failures.ConnectionError, failures.TimeoutError):
-                if node == nodes[-1]:
-                    raise
+            except (failures.ConnectionError, failures.TimeoutError) as error:
+                lost = lost or error
                 continue
             raise_first([answer])
             self._slots = Slots.parse(answer, node)
-            return
+            return self._slots
+        raise lost or failures.ConnectionError("no node answers")
 
     def _sent(self, sent: Mapping[Node, Sequence[bytes]]) -> list[list[Answer | Exception]]:
         """The answers of each node. All is sent before the first answer is waited for."""
@@ -280,8 +282,25 @@ def elsewhere(answers: Sequence[Answer | Exception]) -> list[int]:
     """The numbers of those that say that a key has gone to another node of a cluster."""
     if _VALUES.issuperset(map(type, answers)):
         return []
-    late = (failures.AskError, failures.TryAgainError)
-    return [number for number, answer in enumerate(answers) if isinstance(answer, late)]
+    return [number for number, answer in enumerate(answers) if _is_late(answer)]
+
+
+def next_node(answer: Answer | Exception, address: Address) -> Node | None:
+    """The node that is about to get the key, if this answer says so."""
+    if type(answer) is failures.AskError:
+        return answer.host or address.host, answer.port
+    if isinstance(answer, failures.ResponseError) and str(answer).startswith("ASK "):
+        host, _, port = str(answer).split(" ")[2].rpartition(":")
+        return host or address.host, int(port)
+    return None
+
+
+def _is_late(answer: Answer | Exception) -> bool:
+    """Early releases of redis-py have classes for these in clients of clusters alone."""
+    if isinstance(answer, failures.AskError | failures.TryAgainError):
+        return True
+    signs = ("MOVED ", "ASK ", "TRYAGAIN ")
+    return isinstance(answer, failures.ResponseError) and str(answer).startswith(signs)
 
 
 def raise_first(answers: Sequence[Answer | Exception]) -> None:

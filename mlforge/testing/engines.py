@@ -39,7 +39,9 @@ from mlforge.definitions.validators import (
     unique,
 )
 from mlforge.engines.base import Engine, Failure, SourceFiles
-from mlforge.engines.join import cast_keys, pit_match, take
+from mlforge.engines.join import Timeline, take
+from mlforge.engines.questions import Questions
+from mlforge.engines.spine import KeyCasts
 from mlforge.errors import DuplicateKeys, InvalidTimes, MlforgeError, SumOverflow
 from mlforge.schema import Schema
 from mlforge.testing import oracle, sizes
@@ -172,8 +174,10 @@ def _joined(engine: Engine, cases: Futures, output: list[Row]) -> list[object]:
     table = built.frame
     types = {key: table.schema[key] for key in cases.feature.keys}
     spine = frame_of(cases.spine, {**{key: cases.schema[key] for key in types}, "s": UTC})
-    keys = cast_keys(spine, types).with_columns(spine["s"])
-    matches = pit_match(keys, table, cases.rule(built.horizon, max_age=2 * DAY), "s")
+    timeline = Timeline(table, cases.rule(built.horizon, max_age=2 * DAY))
+    keys = KeyCasts(types).of(spine)
+    assert keys is not None
+    matches = timeline.match(Questions(keys, spine["s"]))
     return _all_bits(rows_of(take(table.drop(cases.feature.order), matches)))
 
 

@@ -10,7 +10,7 @@ import pytest
 from mlforge.errors import ObjectCorrupt, ObjectNotFound
 from mlforge.ids import ObjectId, hash_bytes
 from mlforge.objects.base import ObjectStore
-from mlforge.objects.parquet import verified_bytes
+from mlforge.objects.parquet import verify_object
 
 _MISSING = ObjectId("0" * 64)
 
@@ -56,7 +56,7 @@ class ObjectStoreSuite:
         path = store.path(oid := put(store, b"rows"))
         _overwrite(path, b"rots")
         with pytest.raises(ObjectCorrupt):
-            verified_bytes(path, oid, "spend@1.0.0")
+            verify_object(path, oid, "spend@1.0.0")
 
     @pytest.mark.parametrize("damage", [b"rots", b"ro", b"rows and more", b""])
     def test_a_second_put_heals_a_damaged_object(self, store: ObjectStore, damage: bytes) -> None:

@@ -79,6 +79,11 @@ def _increment_alone(opened: Opened, times: int) -> None:
     store.close()
 
 
+def _swap_and_die(opened: Opened) -> None:
+    if opened().swap({"a": b"1"}, {"a": b"2", "b": b"3"}):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _load_for_ever(opened: Opened, load: Load, written: Connection) -> None:
     def endless() -> Iterator[Rows]:
         start = 0
@@ -358,6 +363,14 @@ class OnlineStoreSuite:
         assert store.swap({"feature:spend": b"1"}, {"feature:spend": b"2"})
         store.drop(broken)
         assert scanned(store, broken) == {}
+
+    def test_what_a_killed_process_swapped_stays(self, store: OnlineStore, opened: Opened) -> None:
+        store.swap({}, {"a": b"1"})
+        swapper = _PROCESSES.Process(target=_swap_and_die, args=(opened,))
+        swapper.start()
+        swapper.join()
+        assert swapper.exitcode == -signal.SIGKILL
+        assert store.board() == {"a": b"2", "b": b"3"}
 
     def test_a_large_load_comes_back_whole(self, store: OnlineStore) -> None:
         count, load = sizes.ONLINE_ROWS, Load("spend:v:b16", bucket_count(sizes.ONLINE_ROWS))

@@ -113,6 +113,20 @@ def served(shop: Shop) -> None:
     shop.mlforge("build")
 
 
+def served_without(shop: Shop) -> None:
+    """A service names a feature that is retired."""
+    served(shop)
+    shop.mlforge("retire", "user_profile", "--yes")
+
+
+def served_at_tag(shop: Shop) -> None:
+    """A service is tagged, and its features have moved on."""
+    served(shop)
+    shop.mlforge("tag", "model")
+    shop.spend(1, 2, 3)
+    shop.mlforge("build")
+
+
 def pinned(shop: Shop) -> None:
     """Rolled back from 1.0.1 to 1.0.0."""
     refreshed(shop)
@@ -650,6 +664,7 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "rollback-renamed-json": (renamed, ("rollback", "user_profile", "1.0.1", "--json")),
     "retire-detached-json": (detached, ("retire", "user_profile", "-y", "--json")),
     "plan-service": (serving, ("plan",)),
+    "plan-service-json": (serving, ("plan", "--json")),
     "build-service": (serving, ("build",)),
     "build-service-json": (serving, ("build", "--json")),
     "build-service-dry-run": (serving, ("build", "--dry-run")),
@@ -700,6 +715,12 @@ CASES: dict[str, tuple[State, tuple[str, ...]]] = {
     "tag-again": (tagged, ("tag", "model")),
     "tag-draft": (drafted, ("tag", "model")),
     "tag-checked-out": (checked_out, ("tag", "model")),
+    "tag-service": (served, ("tag", "model")),
+    "tag-service-json": (served, ("tag", "model", "--json")),
+    "tag-service-incomplete": (served_without, ("tag", "model")),
+    "tag-service-incomplete-json": (served_without, ("tag", "model", "--json")),
+    "train-service-at-tag": (served_at_tag, (*TRAIN, "churn@model")),
+    "train-service-version": (served, (*TRAIN, "churn@1.0.0")),
     "tag-nothing": (fresh, ("tag", "model")),
     "tag-bad-name": (built, ("tag", "my model")),
     "train-no-commit-json": (unplaced, (*TRAIN, "user_profile", "--json")),

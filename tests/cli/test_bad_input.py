@@ -79,6 +79,15 @@ def test_error_while_importing_names_the_users_line(shop: Shop) -> None:
     assert "ZeroDivisionError" in error
 
 
+def test_a_disk_that_refuses_the_definitions_is_no_mistake_in_them(
+    shop: Shop, nursery: Nursery
+) -> None:
+    events = nursery.run(_copy(shop), "build").events
+    read = next(i for i, event in enumerate(events) if event == "read features.py")
+    ended = nursery.run(shop.root, "build", fault=Fault(read, errno.EIO))
+    assert (ended.returncode, "error[MLF0704]" in ended.stderr) == (6, True), ended.stderr
+
+
 def test_mistakes_of_all_declarations_are_told_at_once(shop: Shop) -> None:
     shop.edit('interval="1d"', 'interval="1m0", created="x"')
     shop.edit('source="data/users.csv"', 'source="data/users.json"')

@@ -67,6 +67,38 @@ def test_bash_is_offered(two_versions: Shop, words: tuple[str, ...]) -> None:
     assert bash(two_versions, *words) == COMPLETED[words]
 
 
+LOCKS: dict[tuple[str, ...], list[str]] = {
+    ("reproduce", ""): ["a.lock.json", "b.lock.json"],
+    ("reproduce", "b"): ["b.lock.json"],
+    ("reproduce", "models/"): ["models/c.lock.json"],
+    ("reproduce", "./a"): ["./a.lock.json"],
+    ("-C", "models", "reproduce", ""): ["c.lock.json"],
+    # The shell offers its own: any file, and folders.
+    ("reproduce", "mod"): [],
+    ("reproduce", "nothing/"): [],
+    ("reproduce", "a.lock.json", "--spine", ""): [],
+    ("train", ""): [],
+    ("train", "a.csv", "-o", ""): [],
+}
+
+
+@pytest.mark.parametrize("words", LOCKS, ids=" ".join)
+def test_locks_are_offered_where_one_is_asked_for(shop: Shop, words: tuple[str, ...]) -> None:
+    (shop.root / "models").mkdir()
+    for name in ("a.lock.json", "b.lock.json", "b.csv", "models/c.lock.json"):
+        (shop.root / name).touch()
+    assert bash(shop, *words) == LOCKS[words]
+
+
+def test_services_are_offered_to_train_alone(built: Shop) -> None:
+    folder = built.store / "feature-services"
+    folder.mkdir()
+    (folder / "users.json").touch()
+    assert bash(built, "train", "spine.csv", "-f", "use") == ["user_profile", "user_spend", "users"]
+    assert bash(built, "train", "spine.csv", "-f", "user_spend,users") == ["user_spend,users"]
+    assert bash(built, "build", "-f", "users") == []
+
+
 def test_zsh_and_fish_are_offered_the_same(two_versions: Shop) -> None:
     typed = {"_TYPER_COMPLETE_ARGS": "mlforge show user_spend@1.0"}
     zsh = offered(two_versions, _MLFORGE_COMPLETE="complete_zsh", **typed)

@@ -172,3 +172,54 @@ def test_a_zone_that_is_none_is_told(built: Shop) -> None:
     done = built.run("train", "spine.parquet", *options)
     assert done.returncode == 2
     assert "no time zone is called 'CEST'" in done.stderr
+
+
+COLUMNS = "cause: the spine has the columns "
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "told"),
+    [
+        (
+            ["user", "when"],
+            ["--timestamp", "when"],
+            f"{COLUMNS}user, when\nhint: did you mean user?",
+        ),
+        (["x", "when"], ["--timestamp", "when"], "hint: there are: when, x"),
+        (["user_id", "wen"], ["--timestamp", "when"], f"{COLUMNS}user_id, wen\nhint: did you"),
+        (["user_id", "x"], ["--timestamp", "when"], "hint: there are: user_id, x"),
+        (["user_id", "x"], [], 'hint: timestamp="x" (--timestamp x)'),
+    ],
+)
+def test_a_spine_without_a_key_or_a_time_says_what_it_has(
+    built: Shop, names: list[str], options: list[str], told: str
+) -> None:
+    spine = pl.read_parquet(built.root / "spine.parquet").drop("label")
+    spine.rename(dict(zip(spine.columns, names, strict=True))).write_parquet(
+        built.root / "other.parquet"
+    )
+    for _ in range(2):
+        done = built.run("train", "other.parquet", "-f", "user_spend", *options, "-o", "o.csv")
+        assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+    assert not [*built.root.glob("o.*")]
+
+
+def test_all_duplicate_names_are_told(built: Shop) -> None:
+    done = built.run(
+        "train",
+        "spine.parquet",
+        "-f",
+        "user_spend,user_spend@1.0.0",
+        "--timestamp",
+        "when",
+        "-o",
+        "o.csv",
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("(user_spend@1.0.0 and user_spend@1.0.0)") == 6
+
+
+def test_a_tree_without_features_is_told_with_the_log(built: Shop) -> None:
+    options = ("--timestamp", "when", "-o", "o.csv", "--at", "HEAD~1")
+    done = built.run("train", "spine.parquet", "-f", "user_spend", *options)
+    assert (done.returncode, "hint: mlforge log\n" in done.stderr) == (3, True), done.stderr

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from mlforge.digests import Digests
 from mlforge.history.lease import Lease
 from mlforge.lock import SCHEMA, Lock
 from mlforge.manifest import Manifest
@@ -18,6 +19,7 @@ PAGE = ROOT / "docs/formats.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 EXAMPLE = blocks(TEXT, "json")[0].encode()
 FIELDS = table(PAGE, "Manifest")
+SERVICE = 'home = mlf.FeatureService("home", ["user_profile"])'
 # Fields of a lock that are objects of named fields.
 OBJECTS = ("spine", "rule", "output")
 
@@ -46,6 +48,16 @@ def test_every_field_of_a_profile_is_described_and_no_other() -> None:
     assert set(columns[0]) == set(re.findall(r"`(\w+)`", told["columns"])) - {"columns"}
 
 
+def test_every_field_of_digests_is_described_and_no_other() -> None:
+    example = next(b for b in blocks(TEXT, "json") if '"footer"' in b).encode()
+    digests = Digests.decode(example, "docs/formats.md").to_dict()
+    told = table(PAGE, "Digests")
+    assert set(told) == set(digests)
+    for name in ("objects", "columns"):
+        inner = json.loads(example)[name][0]
+        assert set(inner) <= set(re.findall(r"`(\w+)`", told[name])), name
+
+
 def test_the_example_is_a_lock_and_every_field_of_it_is_described() -> None:
     example = next(b for b in blocks(TEXT, "json") if SCHEMA in b).encode()
     record = json.loads(Lock.decode(example, "docs/formats.md").encode())
@@ -64,6 +76,9 @@ def test_a_build_writes_the_files_and_trailers_that_are_described(shop: Shop) ->
     shop.mlforge("build")
     message = shop.git("log", "-1", "--format=%B")
     assert set(re.findall(r"^(Mlforge-\w+):", message, re.M)) == set(table(PAGE, "Commits"))
+    features = shop.root / "features.py"
+    features.write_text(f"{features.read_text()}\n{SERVICE}")
+    shop.mlforge("build", "--no-commit")
     private = shop.root / ".git/mlforge"
     found = {path.relative_to(private).parts[0] for path in private.rglob("*") if path.is_file()}
     assert found <= set(re.findall(r"^    ([\w.]+)", TEXT.split(".git/mlforge/ ")[1], re.M))

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from mlforge.engines import join as join_module
-from mlforge.engines.join import Matches, cast_keys, pit_match, spine_instants, take
+from mlforge.engines.join import Matches, Timeline, take
+from mlforge.engines.questions import Questions
+from mlforge.engines.spine import KeyCasts, spine_instants
 from mlforge.errors import InvalidSpine, InvalidTimes, KeyTypeMismatch
 from mlforge.pit import PitRule
 from mlforge.testing import oracle
@@ -29,6 +31,19 @@ def table(*rows: tuple[object, object]) -> pl.DataFrame:
 
 def spine(*rows: tuple[object, object]) -> pl.DataFrame:
     return table(*rows).rename({"t": "s"})
+
+
+def pit_match(spine: pl.DataFrame, table: pl.DataFrame, rule: PitRule, time: str | None) -> Matches:
+    questions = Questions(spine.select(rule.keys), None if time is None else spine[time])
+    return Timeline(table, rule).match(questions)
+
+
+def cast_keys(spine: pl.DataFrame, types: dict[str, pl.DataType]) -> pl.DataFrame:
+    casts = KeyCasts(types)
+    keys = casts.of(spine)
+    casts.check()
+    assert keys is not None
+    return keys
 
 
 def match(joining: Joining) -> Matches:

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlforge.engines.join import pit_match
+from mlforge.engines.join import Timeline
+from mlforge.engines.questions import Questions
 from mlforge.pit import PitRule
 from mlforge.testing.strategies import HIGHEST, LOWEST, UTC
 
@@ -26,7 +27,7 @@ def table(*rows: tuple[int, int, int]) -> pl.DataFrame:
 def seen(known: pl.DataFrame, *asked: tuple[int, int], rule: PitRule = RULE) -> list[int]:
     """For each key and time the row that is seen."""
     spine = pl.DataFrame(asked, {"k": pl.Int64, "s": pl.Int64}, orient="row").cast({"s": UTC})
-    return pit_match(spine, known, rule, "s").rows.tolist()
+    return Timeline(known, rule).match(Questions(spine.select("k"), spine["s"])).rows.tolist()
 
 
 def test_a_row_is_invisible_until_it_is_created() -> None:
@@ -92,7 +93,8 @@ def test_a_key_of_many_late_rows(late: str, exact: bool) -> None:
     known = pl.DataFrame(columns).cast({"t": UTC, "c": UTC}).sort("t", "c")
     asked = draw.integers(-1, 2 * number, number)
     spine = pl.DataFrame({"k": np.ones(number, np.int64), "s": asked}).cast({"s": UTC})
-    found = pit_match(spine, known, replace(RULE, exact_matches=exact), "s").rows
+    questions = Questions(spine.select("k"), spine["s"])
+    found = Timeline(known, replace(RULE, exact_matches=exact)).match(questions).rows
     times, created = (known[name].to_physical().to_numpy() for name in ("t", "c"))
     for now, row in zip(asked[:200].tolist(), found[:200].tolist(), strict=True):
         visible = (times <= now if exact else times < now) & (created <= now)

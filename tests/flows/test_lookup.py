@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlforge.engines.join import pit_match
+from mlforge.engines.join import Timeline
+from mlforge.engines.questions import Questions
 from mlforge.flows.lookup import Answer, lookup, lookup_async
 from mlforge.online.base import OnlineStore
 from mlforge.online.sqlite import SQLiteOnline
@@ -46,7 +47,7 @@ def test_a_store_answers_what_the_match_says(
     table = frame_of(joining.table, {**joining.schema, "t": UTC, "c": UTC})
     dropped = [name for name in ("t", "c") if name not in (rule.timestamp, rule.created)]
     table = table.with_row_index("n").select(pl.exclude("n", *dropped), "n")
-    matches = pit_match(spine, table, rule, "s")
+    matches = Timeline(table, rule).match(Questions(spine.select(rule.keys), spine["s"]))
     moments = spine["s"].drop_nulls().to_physical().to_list()
     since = data.draw(st.sampled_from(moments)) if moments else 0
     name = f"f{next(_NUMBERS)}"

@@ -19,7 +19,7 @@ from mlforge.api.project import find_project
 from mlforge.api.store import LocalStore
 from mlforge.errors import InvalidUsage, LockCorrupt, ObjectNotFound, SpineNotFound
 from mlforge.flows.keep import keep, kept, kept_objects
-from mlforge.flows.lock import lock_path, read_lock
+from mlforge.flows.lock_file import lock_path, read_lock
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock
 from tests.flows.test_remake import clone_of, hint, type_in
@@ -273,6 +273,19 @@ def test_missing_rows_are_made_again_by_either_engine(
     assert "made again" not in reproduce(clone).stdout
 
 
+def test_two_that_make_the_same_rows_at_once_are_both_equal(trained: Shop, tmp_path: Path) -> None:
+    clone = in_clone(trained, tmp_path)
+    outputs = ("first.parquet", "second.parquet", "second.parquet")
+    running = [clone.start("reproduce", "out.lock.json", "-o", output) for output in outputs]
+    for process in running:
+        told = process.communicate()
+        assert process.returncode == 0, told
+    first, second = ((clone.root / name).read_bytes() for name in outputs[:2])
+    assert first == second
+    clone.mlforge("verify")
+    assert not [*clone.root.rglob(".tmp-*")]
+
+
 def in_clone(shop: Shop, folder: Path) -> Shop:
     clone = clone_of(shop, folder / "clone")
     for name in ("spine.parquet", "out.lock.json"):
@@ -370,9 +383,54 @@ def test_user_code_is_imported_only_where_rows_are_missing(trained: Shop) -> Non
 # -- bad input
 
 
-def test_a_spine_is_looked_for_beside_the_lock_and_where_it_is_said_to_be(
-    trained: Shop,
+def test_a_spine_is_found_where_it_was_in_the_repository(trained: Shop, tmp_path: Path) -> None:
+    (trained.root / "spine.parquet").rename(trained.root / "data/spine.parquet")
+    trained.mlforge("train", "data/spine.parquet", *TRAIN[2:], "-o", "out.parquet")
+    assert lock_of(trained).spine.path == "data/spine.parquet"
+    assert reproduce(trained).returncode == 0
+    moved = trained.root / "models/out.lock.json"
+    moved.parent.mkdir()
+    (trained.root / "out.lock.json").rename(moved)
+    assert trained.run("reproduce", "models/out.lock.json").returncode == 0
+    assert trained.run("reproduce", "out.lock.json", cwd=moved.parent).returncode == 0
+    assert mlf.reproduce(read_lock(moved), store=LocalStore(trained.store)).is_equal
+
+
+def test_of_two_spines_the_hash_decides(trained: Shop) -> None:
+    folder = trained.root / "models"
+    folder.mkdir()
+    shutil.copy(trained.root / "spine.parquet", folder)
+    (trained.root / "out.lock.json").rename(folder / "out.lock.json")
+    command = ("reproduce", "models/out.lock.json")
+    edit_spine(trained, lambda df: df.reverse())
+    assert trained.run(*command).returncode == 0
+    pl.read_parquet(trained.root / "spine.parquet").write_parquet(folder / "spine.parquet")
+    done = trained.run(*command)
+    assert (done.returncode, "user_id of the spine has other values" in done.stdout) == (1, True)
+
+
+def test_a_spine_outside_of_the_repository_is_named_alone(trained: Shop, tmp_path: Path) -> None:
+    outside = tmp_path / "spine.parquet"
+    (trained.root / "spine.parquet").rename(outside)
+    trained.mlforge("train", str(outside), *TRAIN[2:], "-o", "out.parquet")
+    assert lock_of(trained).spine.path is None
+    assert str(tmp_path) not in (trained.root / "out.lock.json").read_text()
+    assert reproduce(trained).returncode == 3
+    assert reproduce(trained, "--spine", str(outside)).returncode == 0
+
+
+def test_a_spine_behind_a_link_of_the_repository_is_found_there(
+    trained: Shop, tmp_path: Path
 ) -> None:
+    (tmp_path / "disk").mkdir()
+    (trained.root / "disk").symlink_to(tmp_path / "disk")
+    (trained.root / "spine.parquet").rename(trained.root / "disk/spine.parquet")
+    trained.mlforge("train", "disk/spine.parquet", *TRAIN[2:], "-o", "out.parquet")
+    assert lock_of(trained).spine.path == "disk/spine.parquet"
+    assert reproduce(trained).returncode == 0
+
+
+def test_a_spine_that_is_nowhere_is_told(trained: Shop) -> None:
     (trained.root / "spine.parquet").rename(trained.root / "data/spine.parquet")
     done = reproduce(trained)
     assert (done.returncode, "error[MLF0507]" in done.stderr) == (3, True)
@@ -395,6 +453,32 @@ def test_an_edited_hash_is_corrupt(trained: Shop) -> None:
     path.write_text(path.read_text().replace(digest, str(ContentHash.of(b"other"))))
     done = reproduce(trained)
     assert (done.returncode, "error[MLF0505]" in done.stderr) == (5, True)
+
+
+def test_an_output_in_place_of_its_lock_is_told(trained: Shop) -> None:
+    done = trained.run("reproduce", "out.parquet")
+    assert (done.returncode, hint(done)) == (2, "mlforge reproduce out.lock.json")
+
+
+@pytest.mark.parametrize("size", [0, 16 << 20, (16 << 20) + 1])
+def test_a_lock_of_any_size_is_refused_at_once(trained: Shop, size: int) -> None:
+    with (trained.root / "out.lock.json").open("wb") as file:
+        file.truncate(size)
+    done = reproduce(trained)
+    assert (done.returncode, "error[MLF0505]" in done.stderr) == (5, True)
+
+
+def test_what_a_hostile_lock_says_is_escaped(trained: Shop) -> None:
+    lock, evil = lock_of(trained), "\x1b[2J\n\u202e"
+    spine = replace(lock.spine, unhashed=(evil,))
+    (trained.root / "out.lock.json").write_bytes(
+        replace(lock, spine=spine, versions={evil: evil}).encode()
+    )
+    done = reproduce(trained)
+    assert done.returncode == 1
+    assert "the spine has no column" in done.stdout
+    told = (done.stdout + done.stderr).replace("\n", "")
+    assert told.isprintable()
 
 
 def test_a_folder_is_no_lock(trained: Shop) -> None:
@@ -449,6 +533,21 @@ def test_a_kept_training_set_keeps_its_objects(trained: Shop) -> None:
     assert ObjectId.parse(newer) not in kept_objects(workspace)
     trained.mlforge(*TRAIN, "-o", "out.parquet", "--keep")
     assert len(kept(workspace)) == 2
+
+
+def test_verify_counts_what_is_kept_as_referenced(trained: Shop) -> None:
+    trained.mlforge(*TRAIN, "-o", "out.parquet", "--keep")
+    rebased(trained)
+    assert trained.json("verify")["unreferenced"] == 0
+    (path,) = (trained.root / ".git/mlforge/leases/kept").iterdir()
+    text = path.read_text()
+    path.write_text(text.replace('"rows":4', '"rows":5'))
+    done = trained.run("verify")
+    assert (done.returncode, "lock invalid" in done.stdout) == (5, True)
+    assert "also 2 objects that no version here names" in done.stdout
+    assert hint(done) == f"rm {path}"
+    path.unlink()
+    trained.mlforge("verify")
 
 
 def test_a_kept_lock_that_cannot_be_read_keeps_anything_from_being_removed(trained: Shop) -> None:

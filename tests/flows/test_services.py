@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import mlforge as mlf
+from mlforge.api.project import find_project
 from mlforge.errors import (
     FeatureNotFound,
     FormatUnknown,
@@ -133,8 +134,13 @@ def test_without_a_commit_it_is_written(served: Shop) -> None:
 
 def test_plan_says_what_a_build_would_write(served: Shop) -> None:
     assert "feature services" not in served.mlforge("plan")
+    assert served.json("plan")["services"] == []
     served.edit('"user_spend@~=1.0"', '"user_spend@1.0.0"')
     assert "feature services: churn" in served.mlforge("plan")
+    assert served.json("plan")["services"] == ["churn"]
+    plan = find_project(served.root).load().plan()
+    assert plan.services == ("churn",)
+    assert repr(plan).splitlines()[0].endswith("; feature services: churn")
 
 
 def test_a_dry_run_says_it_and_writes_nothing(served: Shop) -> None:
@@ -276,3 +282,65 @@ def test_no_damage_is_read_unseen() -> None:
             data = TEXT[:at] + bytes([TEXT[at] ^ 1 << bit]) + TEXT[at + 1 :]
             with suppress(ServiceCorrupt, FormatUnknown):
                 assert Service.decode(data, "churn.json").encode() == data
+
+
+# -- by hand ------------------------------------------------------------------------------------
+
+
+def edit_by_hand(shop: Shop) -> None:
+    file_of(shop).write_text(file_of(shop).read_text().replace("~=1.0", "1.0.0"))
+
+
+def test_one_that_was_edited_by_hand_is_refused_with_the_way_back(served: Shop) -> None:
+    edit_by_hand(served)
+    args = ("train", "spine.parquet", "-f", "churn", "--timestamp", "when", "-o", "out.csv")
+    for command in (args, ("list", "services")):
+        done = served.run(*command)
+        assert (done.returncode, "error[MLF0410]" in done.stderr) == (5, True)
+        assert "is not what was committed" in done.stderr
+    assert "service invalid" in served.run("verify", "--quick").stdout
+    hint = done.stderr.partition("hint: ")[2].splitlines()[0]
+    served.git(*hint.split()[1:])
+    served.mlforge(*args)
+    served.mlforge("verify")
+
+
+def test_one_that_a_build_wrote_without_a_commit_is_used(served: Shop) -> None:
+    served.edit('"user_spend@~=1.0", ', "")
+    served.mlforge("build", "--no-commit")
+    assert trained(served).columns == ["user_id", "when", "home_country"]
+    served.mlforge("verify", "--quick")
+    edit = file_of(served).read_text().replace("home_", "house_")
+    file_of(served).write_text(edit)
+    assert served.run("list", "services").returncode == 5
+
+
+@pytest.mark.parametrize("options", [(), ("--no-commit",)])
+def test_one_that_is_declared_as_committed_again_is_put_back(
+    served: Shop, options: tuple[str, ...]
+) -> None:
+    before = file_of(served).read_bytes()
+    served.edit('"user_spend@~=1.0"', '"user_spend@1.0.0"')
+    served.mlforge("build", "--no-commit")
+    served.edit('"user_spend@1.0.0"', '"user_spend@~=1.0"')
+    served.mlforge("build", *options)
+    assert file_of(served).read_bytes() == before
+
+
+def test_a_mistyped_one_is_a_candidate(served: Shop) -> None:
+    options = ("--timestamp", "when", "-o", "out.csv")
+    for name, told in (("chrn", "did you mean churn?"), ("x", "churn, user_profile, user_spend")):
+        done = served.run("train", "spine.parquet", "-f", name, *options)
+        assert (done.returncode, told in done.stderr) == (3, True), done.stderr
+
+
+def test_one_that_is_committed_and_not_here_is_missing(served: Shop) -> None:
+    file_of(served).unlink()
+    options = ("--timestamp", "when", "-o", "out.csv")
+    done = served.run("train", "spine.parquet", "-f", "churn", *options)
+    assert (done.returncode, "missing in the work tree" in done.stderr) == (3, True)
+    done = served.run("verify", "--quick")
+    assert (done.returncode, "missing" in done.stdout) == (3, True)
+    hint = done.stderr.partition("hint: ")[2].splitlines()[0]
+    served.git(*hint.split()[1:])
+    served.mlforge("verify", "--quick")

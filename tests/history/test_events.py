@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -171,7 +172,7 @@ def test_files_that_become_folders_and_links_are_deletions(shop: Git, history: H
     ]
 
 
-@pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "folder"])
+@pytest.mark.parametrize("damage", ["garbage", "empty", "cut", "folder", "row"])
 def test_a_damaged_index_is_made_anew(shop: Git, history: History, damage: str) -> None:
     for number in range(40):
         put(history, {"feature_store/PIN": f"{number}\n"})
@@ -187,6 +188,9 @@ def test_a_damaged_index_is_made_anew(shop: Git, history: History, damage: str) 
         case "folder":
             database.unlink()
             database.mkdir()
+        case "row":
+            with closing(sqlite3.connect(database)) as connection, connection:
+                connection.execute("UPDATE changers SET before = NULL WHERE generation = 7")
     assert history.events(FOLDER) == expected
     put(history, {"feature_store/PIN": "more\n"})
     assert len(history.events(FOLDER)) == len(history.events(FOLDER)) == 41

@@ -30,8 +30,7 @@ class Mirrored:
 
     @contextmanager
     def store(self) -> Iterator[OnlineStore]:
-        mirror = self.mirror
-        store = mirror.place.open(mirror.root, mirror.project, mirror.offline.workspace())
+        store = self.mirror.place.open(self.mirror)
         try:
             yield store
         finally:
@@ -48,6 +47,10 @@ class Mirrored:
     def versions(self) -> dict[str, str]:
         return {name: str(served.version) for name, served in self.board().served.items()}
 
+    def served(self) -> dict[str, tuple[str, dict[bytes, bytes]]]:
+        """Of each feature the version that is served, and every row."""
+        return {name: (version, self.rows(name)) for name, version in self.versions().items()}
+
     def commits(self) -> set[str]:
         return {commit.hex for commit in self.board().commits()}
 
@@ -57,7 +60,7 @@ class Mirrored:
             served = Board.of(store).served[feature]
             parts = [*store.scan(served.load)]
         pairs = [zip(p.keys.to_pylist(), p.values.to_pylist(), strict=True) for p in parts]
-        return {key: value for part in pairs for key, value in part}
+        return dict(sorted((key, value) for part in pairs for key, value in part))
 
     def swap(self, field: str, value: bytes | None) -> None:
         """Edit the board by hand."""

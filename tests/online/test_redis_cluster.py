@@ -11,6 +11,7 @@ from functools import partial
 from uuid import uuid4
 
 import pytest
+import redis
 
 from mlforge.errors import OnlineStoreUnavailable
 from mlforge.online.address import Address
@@ -128,13 +129,11 @@ def _move(nodes: list[Server], name: str) -> tuple[Server, Server, int]:
 
 def _has(node: Server, slot: int) -> bool:
     me = _bytes(node.run("CLUSTER", "MYID"))
-    client = node.client(protocol=2)
     # As the server says it: redis-py makes something else of it.
-    ranges = client.connection_pool.get_connection()
-    ranges.send_command("CLUSTER", "SLOTS")
-    answer = ranges.read_response()
-    client.connection_pool.release(ranges)
-    client.close()
+    connection = redis.Connection(port=node.port, protocol=2)
+    connection.send_command("CLUSTER", "SLOTS")
+    answer = connection.read_response()
+    connection.disconnect()
     return any(first <= slot <= last and primary[2] == me for first, last, primary, *_ in answer)
 
 
@@ -163,8 +162,10 @@ def test_a_server_that_is_no_cluster_is_told(server_url: str) -> None:
     store.close()
 
 
-def test_a_node_that_is_gone_is_told(store: OnlineStore, nodes: list[Server]) -> None:
+def test_a_node_that_is_gone_is_told(nodes: list[Server], prefix: str) -> None:
+    store = RedisOnline(Address.parse(nodes[0].url), prefix)
     store.load(LOAD, [rows_of(ROWS)])
     nodes[0].end()
     with pytest.raises(OnlineStoreUnavailable, match=r"does not answer|a part is down"):
         store.fetch([Ask(LOAD, [*ROWS])])
+    store.close()

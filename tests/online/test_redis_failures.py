@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -379,7 +379,9 @@ def _by_tls(server: Server, authority: Path) -> Iterator[int]:
         except OSError:
             pass
         finally:
-            target.close()
+            # Wakes the other direction, too.
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
 
     def serve(client: socket.socket) -> None:
         try:
@@ -392,6 +394,7 @@ def _by_tls(server: Server, authority: Path) -> Iterator[int]:
         answers.start()
         carry(outer, inner)
         answers.join()
+        inner.close()
         outer.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from mlforge import digests
 from tests.shop import Shop, make_shop
-from tests.suites.commands import Command, begin
+from tests.suites.commands import Command, begin, lack
 from tests.suites.nursery import Nursery
+
+
+@pytest.fixture(scope="module", autouse=True)
+def all_objects_are_large() -> Iterator[None]:
+    """As in the nursery: versions here have all files that a version can have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digests, "LARGE_BYTES", 0)
+        yield
 
 
 @pytest.fixture
@@ -30,14 +39,14 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
 
 
 @pytest.fixture(scope="session")
-def begun() -> dict[str | None, Shop]:
+def begun() -> dict[tuple[str | None, bool], Shop]:
     """What was made for one command serves all that begin like it: only copies are worked on."""
     return {}
 
 
 @pytest.fixture
 def before(
-    begun: dict[str | None, Shop],
+    begun: dict[tuple[str | None, bool], Shop],
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Command], Shop]:
@@ -46,9 +55,11 @@ def before(
     monkeypatch.setenv("GIT_COMMITTER_DATE", "2024-05-02T12:00:00Z")
 
     def given(command: Command) -> Shop:
-        if command.pin not in begun:
+        state = command.pin, command.is_lacking
+        if state not in begun:
             folder = tmp_path_factory.mktemp("begun") / "project"
-            begun[command.pin] = begin(make_shop(folder), command.pin)
-        return begun[command.pin]
+            shop = begin(make_shop(folder), command.pin)
+            begun[state] = lack(shop) if command.is_lacking else shop
+        return begun[state]
 
     return given

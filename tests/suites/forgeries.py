@@ -158,6 +158,31 @@ def profiles(good: bytes, chance: random.Random) -> Iterator[bytes]:
             yield data
 
 
+def digests(good: bytes, chance: random.Random) -> Iterator[bytes]:
+    """By hand, then digests of each other's places and odd values."""
+    fields = json.loads(good)
+    yield from (b"", b"{", good[: len(good) // 2], good[:-1], b"\0" * 512, b"null", b"[]")
+    yield b"[" * 100_000
+    yield good.replace(b'"format": 1', b'"format": 2')
+    yield good.replace(b'"format": 1', b'"format": 1, "format": 1')
+    yield good.replace(b'"name":"country"', b'"name":"user_id"')
+    yield good.replace(b'"name":"country"', b'"name":"../../outside"')
+    yield good.replace(b'"name":"country"', b'"name":"\xed\xa0\x80"')
+    yield good.replace(b"\n", b"\r\n")
+    yield good + b" " * ((16 << 20) + 1 - len(good))
+    known = [fields["objects"][0]["footer"], *(c["digests"][0] for c in fields["columns"])]
+    values = (None, True, -1, 10**400, [], {}, [[]], [None], {"a": 1}, *known, [known[0]], *ODD)
+    while True:
+        changed: dict[str, Any] = json.loads(good)
+        place = chance.choice((changed, *changed["columns"], *changed["objects"]))
+        place[chance.choice(sorted(place))] = chance.choice(values)
+        if chance.random() < 0.1:
+            changed[chance.choice(("columns", "objects"))] *= chance.choice((0, 2, 3_000))
+        data = encode_lines(changed) if _is_plain(changed) else json.dumps(changed).encode()
+        if changed != fields:
+            yield data
+
+
 def _is_plain(fields: dict[str, Any]) -> bool:
     """Whether mlforge could have written it: then only its meaning is wrong."""
     try:

@@ -163,7 +163,14 @@ def test_damaged_bytes_are_detected_before_a_wrong_row_or_are_harmless(
     good = answers(known)
     assert not [answer for answer in good.values() if isinstance(answer, MlforgeError)]
     files = kinds(known)
-    assert {"PIN", "object", "manifest.json", "data.parquet", "format.json"} <= files.keys()
+    assert {
+        "PIN",
+        "object",
+        "manifest.json",
+        "digests.json",
+        "data.parquet",
+        "format.json",
+    } <= files.keys()
     assert {"cache/trees", "cache/history", "cache/recipes"} <= files.keys()
     chance = random.Random(SEED)
     turns = [*sorted(files), *["object", "manifest.json"] * 4]

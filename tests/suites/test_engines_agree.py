@@ -39,6 +39,12 @@ def everything(events):
              metrics=[mlf.Rolling(["1mo", "3mo"], {"price": ALL, "shop": ["max", "count"]})])
 def monthly(events):
     return events
+
+
+@mlf.feature(keys=["customer", "shop"], source="events.parquet", timestamp="at", created="told",
+             tiebreak=["price", "amount", "items"])
+def corrected(events):
+    return events.select("customer", "shop", "at", "told", "price", "amount", "items")
 """
 
 
@@ -70,13 +76,14 @@ def events(number: int, seed: int) -> pl.DataFrame:
     rng = np.random.default_rng(seed)
     amounts = rng.normal(size=number) * 10.0 ** rng.integers(-12, 12, number)
     start, days = 1_600_000_000_000_000, 400
+    at = start + rng.integers(0, days * 86_400, number) * 1_000_000
+    late = rng.choice([0, 1, 3_600, 86_400], number) * 1_000_000
     return pl.DataFrame(
         {
             "customer": rng.integers(0, max(1, number // 100), number),
             "shop": pl.Series(rng.integers(0, 9, number)).cast(pl.String),
-            "at": pl.Series(start + rng.integers(0, days * 86_400, number) * 1_000_000).cast(
-                pl.Datetime("us")
-            ),
+            "at": pl.Series(at).cast(pl.Datetime("us")),
+            "told": pl.Series(at + late).cast(pl.Datetime("us")),
             "amount": pl.Series(amounts).set(pl.Series(rng.random(number) < 0.05), None),
             "items": rng.integers(-5, 90, number).astype(np.int16),
             "price": pl.Series(rng.integers(1, 10_000, number)).cast(pl.Decimal(12, 2)),

@@ -38,7 +38,7 @@ def check(
     assert is_free or is_undoing(ended), f"git refuses after {ended.hit}"
     if not is_undoing(ended):
         assert not [*shop.root.glob("**/.tmp-*")], "a temporary file is left"
-    verified(shop)
+    verified(shop, command)
     assert succeeds(shop, nursery, command) == wanted
 
 
@@ -47,7 +47,7 @@ def undisturbed(shop: Shop, nursery: Nursery, command: Command) -> tuple[int, di
     count = len(nursery.run(shop.root, *command.args).events)
     user_commits(shop, command)
     wanted = succeeds(shop, nursery, command)
-    verified(shop)
+    verified(shop, command)
     return count, wanted
 
 

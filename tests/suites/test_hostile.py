@@ -17,6 +17,7 @@ from tests.shop import Shop
 from tests.sizes import HOSTILE_FILES, SEED
 from tests.suites.forgeries import (
     commits,
+    digests,
     folders,
     locks,
     manifests,
@@ -145,6 +146,20 @@ def test_a_hostile_profile_is_never_believed(built: Shop, nursery: Nursery, suit
             built.git("commit", "-qam", "hostile")
             hunt.meet(data, "diff", "user_profile@HEAD~1", "user_profile@HEAD", exits=(0,))
             hunt.meet(data, "verify", exits=(5,))
+    hunt.end(suite, len(share(0.2)))
+
+
+def test_hostile_digests_cost_no_row(built: Shop, nursery: Nursery, suite: Suite) -> None:
+    """What a commit has of them is read: it costs a reader time, and `verify` finds it."""
+    path, hunt = built.root / VERSION / "digests.json", Hunt("digests", built, nursery)
+    good = path.read_bytes()
+    for _, data in zip(share(0.2), digests(good, random.Random(SEED)), strict=False):
+        path.write_bytes(data)
+        built.git("commit", "-qam", "hostile")
+        hunt.meet(data, *READ, exits=(0,))
+        assert "DE" in (built.root / "out.csv").read_text()
+        (built.root / "out.csv").unlink()
+        hunt.meet(data, "verify", exits=(5,))
     hunt.end(suite, len(share(0.2)))
 
 

@@ -1,0 +1,97 @@
+"""Spines as users give them: any Arrow frame, a lazy one, or the path of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import polars as pl
+
+from mlforge.arrow import ArrowFrame
+from mlforge.engines import frames
+from mlforge.errors import InvalidSpine
+from mlforge.flows.blocks import Blocks
+
+Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
+
+_SCANS: dict[str, Callable[[Path], pl.LazyFrame]] = {
+    ".parquet": pl.scan_parquet,
+    ".csv": lambda file: pl.scan_csv(file, try_parse_dates=True, infer_schema_length=None),
+    **dict.fromkeys((".arrow", ".ipc", ".feather"), pl.scan_ipc),
+}
+
+
+def file_of(spine: Spine) -> Path | None:
+    """The file that a spine is read from, if it is one."""
+    return Path(spine) if isinstance(spine, str | Path) else None
+
+
+def read_spine(spine: Spine) -> pl.DataFrame:
+    """A frame, or a Parquet, CSV or Arrow file, as Polars. Raises InvalidSpine."""
+    with _told(spine):
+        return frames.collected(_opened(spine))
+
+
+def scan_spine(spine: Spine) -> Blocks:
+    """The same in parts, of which few are in memory unless all are. Raises InvalidSpine."""
+    with _told(spine):
+        opened = _opened(spine)
+        if not isinstance(opened, pl.LazyFrame):
+            return Blocks.sliced(frames.collected(opened))
+        blocks = Blocks.scanned(opened, _rows(spine, opened))
+
+    def parts(rows: int) -> Iterator[pl.DataFrame]:
+        with _told(spine):
+            yield from blocks.parts(rows)
+
+    return replace(blocks, parts=parts)
+
+
+def _rows(spine: Spine, opened: pl.LazyFrame) -> int | None:
+    """What a file's footer says; None where it has none."""
+    file = file_of(spine)
+    if file is None or file.suffix.lower() == ".csv":
+        return None
+    return int(opened.select(pl.len()).collect().item())
+
+
+def _opened(spine: Spine) -> ArrowFrame | pl.LazyFrame:
+    if isinstance(spine, str | Path):
+        path = Path(spine)
+        scan = _SCANS.get(path.suffix.lower())
+        if scan is None:
+            raise InvalidSpine(f"the spine {path} is none of {', '.join(_SCANS)}")
+        return scan(path)
+    if not isinstance(spine, pl.LazyFrame) and not frames.speaks_arrow(spine):
+        raise InvalidSpine(
+            f"{_kind(spine)} is no Arrow frame",
+            hint="pass a polars, pandas, pyarrow or duckdb frame, or a file's path",
+        )
+    return spine
+
+
+@contextmanager
+def _told(spine: Spine) -> Iterator[None]:
+    """Errors of reading as InvalidSpine."""
+    try:
+        yield
+    except (InvalidSpine, GeneratorExit):
+        raise
+    except FileNotFoundError as error:
+        raise InvalidSpine(f"the spine {spine} is not there") from error
+    except (Exception, pl.exceptions.PanicException) as error:
+        if isinstance(spine, str | Path):
+            raise InvalidSpine(f"the spine {spine} cannot be read", cause=str(error)) from error
+        raise InvalidSpine(
+            f"the spine, {_kind(spine)}, cannot be read as an Arrow frame",
+            cause=f"{type(error).__name__}: {error}",
+            hint="each column needs one type, and a name of its own",
+        ) from error
+
+
+def _kind(value: object) -> str:
+    kind = type(value)
+    return f"a {kind.__qualname__} of {kind.__module__.partition('.')[0]}"
