@@ -45,8 +45,10 @@ class TrainingFile(Shown):
     def scan(self) -> pl.LazyFrame:
         """The rows as a lazy frame, as Polars reads the file."""
         if self.path.suffix.lower() == ".csv":
-            return pl.scan_csv(self.path, try_parse_dates=True, infer_schema_length=None)
-        return pl.scan_parquet(self.path)
+            return pl.scan_csv(
+                self.path, try_parse_dates=True, infer_schema_length=None, glob=False
+            )
+        return pl.scan_parquet(self.path, glob=False)
 
     def _tables(self) -> tuple[Table, ...]:
         place = str(self.path) if self.lock_path else "nothing was written"

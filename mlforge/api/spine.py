@@ -18,9 +18,11 @@ from mlforge.flows.blocks import Blocks
 Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
 
 _SCANS: dict[str, Callable[[Path], pl.LazyFrame]] = {
-    ".parquet": pl.scan_parquet,
-    ".csv": lambda file: pl.scan_csv(file, try_parse_dates=True, infer_schema_length=None),
-    **dict.fromkeys((".arrow", ".ipc", ".feather"), pl.scan_ipc),
+    ".parquet": lambda file: pl.scan_parquet(file, glob=False),
+    ".csv": lambda file: pl.scan_csv(
+        file, try_parse_dates=True, infer_schema_length=None, glob=False
+    ),
+    **dict.fromkeys((".arrow", ".ipc", ".feather"), lambda file: pl.scan_ipc(file, glob=False)),
 }
 
 

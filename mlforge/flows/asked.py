@@ -134,7 +134,7 @@ class AskedFeature:
                 else [None if value is None else convert(value) for value in column]
                 for column, convert in zip(found.columns, self._converters, strict=True)
             ]
-        except OverflowError as error:
+        except (OverflowError, ValueError) as error:
             raise InvalidTimes(
                 f"{self.label} has times beyond the years 1 to 9999, which Python has none of",
                 cause=str(error),

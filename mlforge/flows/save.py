@@ -29,6 +29,8 @@ def check_output(path: Path, spine: Path | None) -> None:
         raise InvalidUsage(
             f"the output {path} is neither .parquet nor .csv", hint="-o train.parquet"
         )
+    if path.is_dir():
+        raise InvalidUsage(f"the output {path} is a folder", hint="-o train.parquet")
     if not path.absolute().parent.is_dir():
         raise InvalidUsage(
             f"the folder of {path} is not there", hint=f"mkdir -p {shlex.quote(str(path.parent))}"

@@ -53,7 +53,8 @@ def _key_types(board: Board, wanted: Sequence[Wanted]) -> dict[str, DataType]:
     """Of the columns that keys are typed as; features that only a service names, too."""
     mapped = {want.reference.name: want.on for want in wanted}
     types = dict[str, DataType]()
-    for name, served in board.served.items():
+    # What is asked for goes before what else has a column of that name.
+    for name, served in sorted(board.served.items(), key=lambda item: item[0] in mapped):
         on = mapped.get(name, {})
         known = {column.name: column.type for column in served.layout.columns}
         types |= {on.get(key, key): known[key] for key in served.layout.keys}

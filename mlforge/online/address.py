@@ -14,7 +14,6 @@ from mlforge.errors import (
     MlforgeError,
     OnlineStoreCorrupt,
     OnlineStoreUnavailable,
-    did_you_mean,
 )
 
 Node = tuple[str, int]
@@ -287,8 +286,9 @@ def _parameters(query: str) -> dict[str, str]:
     for name, value in given.items():
         if name not in _PARAMETERS:
             raise InvalidConfig(
-                f"the url of the online store has an unknown parameter {name!r}",
-                hint=did_you_mean(name, _PARAMETERS),
+                "the url of the online store has an unknown parameter",
+                # Not the name: it may be a piece of a password with a raw question mark.
+                hint=f"what there is: {', '.join(sorted(_PARAMETERS))}; a ? in a password is %3F",
             )
         if _PARAMETERS[name] not in (None, value.lower()):
             raise InvalidConfig(

@@ -104,7 +104,7 @@ class RowReader:
                 if not self._is_seen(row, now):
                     break
                 found = row
-        except (StructError, IndexError, ValueError) as error:
+        except (StructError, IndexError, ValueError, TypeError) as error:
             raise OnlineStoreCorrupt(
                 "a row of the online store is not as it was written",
                 cause=f"{len(value)} bytes that begin {value[:16].hex()}",

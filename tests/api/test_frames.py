@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import mlforge as mlf
+from mlforge.api.spine import read_spine
 from mlforge.errors import FunctionFailed, InvalidSpine
 from tests.engines.brute import declared, run
 from tests.shop import START, Shop
@@ -136,3 +137,11 @@ def test_duckdb_relations_are_spines_and_what_functions_return(shop: Shop) -> No
     command = [sys.executable, str(code)]
     done = subprocess.run(command, cwd=shop.root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".arrow"])
+def test_the_path_of_a_spine_is_no_pattern(tmp_path: Path, suffix: str) -> None:
+    write = {".parquet": "write_parquet", ".csv": "write_csv", ".arrow": "write_ipc"}[suffix]
+    for name, value in (("p[1]", 1), ("p1", 2)):
+        getattr(pl.DataFrame({"x": [value]}), write)(tmp_path / f"{name}{suffix}")
+    assert read_spine(tmp_path / f"p[1]{suffix}")["x"].to_list() == [1]
