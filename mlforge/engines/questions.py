@@ -62,12 +62,13 @@ class Questions:
             return None
         return self._times.is_null().to_numpy()[self.order]
 
-    @property
-    def without_key(self) -> int:
-        """Rows whose key or time is null."""
+    def without_key(self, *, is_timed: bool) -> int:
+        """Rows whose key is null, or, of a feature with event times, whose time is."""
         has_null = pl.any_horizontal(pl.all().is_null())
         asked = (
-            self._keys if self._times is None else self._keys.with_columns(self._times.alias(_ROW))
+            self._keys
+            if self._times is None or not is_timed
+            else self._keys.with_columns(self._times.alias(_ROW))
         )
         if not any(column.null_count() for column in asked):
             return 0

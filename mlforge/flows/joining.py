@@ -127,7 +127,8 @@ class Joining:
         """Its columns for these rows, in the spine's order. Raises InvalidSpine."""
         assert self._timeline is not None
         matches = self._timeline.match(questions)
-        self._told.add(matches, questions.without_key)
+        is_timed = self._rule.timestamp is not None
+        self._told.add(matches, questions.without_key(is_timed=is_timed))
         return take(self._values, matches)
 
     def told(self) -> FeatureMatch:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -10,6 +12,7 @@ from mlforge.errors import FormatUnknown, MlforgeError, OnlineStoreCorrupt
 from mlforge.ids import CommitId, ContentHash, Version
 from mlforge.online.base import Load
 from mlforge.schema import Column, Surrogate
+from mlforge.times import Duration
 from mlforge.types import DataType
 
 FORMAT = 1
@@ -124,24 +127,26 @@ class Served:
     @classmethod
     def decode(cls, data: bytes, where: str) -> Served:
         """Raises OnlineStoreCorrupt, FormatUnknown. `where`: the store, in words."""
-        form = _decoded(data, _ServedForm, where)
-        columns = tuple(Column(c.name, DataType.parse(c.type)) for c in form.columns)
-        return cls(
-            feature=form.feature,
-            version=Version.parse(form.version),
-            commit=CommitId.parse(form.commit),
-            content_hash=ContentHash.parse(form.content_hash),
-            load=_load(form, where),
-            layout=Layout(tuple(form.keys), form.timestamp, form.created, columns),
-            since=form.since,
-            entities=form.entities,
-            rows=form.rows,
-            interval=form.interval,
-            timezone=form.timezone,
-            max_age=form.max_age,
-            horizon=form.horizon,
-            surrogates=tuple(Surrogate(s.key, tuple(s.columns)) for s in form.surrogates),
-        )
+        with _readable(where):
+            form = _decoded(data, _ServedForm, where)
+            _refuse_contradictions(form)
+            columns = tuple(Column(c.name, DataType.parse(c.type)) for c in form.columns)
+            return cls(
+                feature=form.feature,
+                version=Version.parse(form.version),
+                commit=CommitId.parse(form.commit),
+                content_hash=ContentHash.parse(form.content_hash),
+                load=Load(form.load, form.buckets),
+                layout=Layout(tuple(form.keys), form.timestamp, form.created, columns),
+                since=form.since,
+                entities=form.entities,
+                rows=form.rows,
+                interval=form.interval,
+                timezone=form.timezone,
+                max_age=form.max_age,
+                horizon=form.horizon,
+                surrogates=tuple(Surrogate(s.key, tuple(s.columns)) for s in form.surrogates),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +183,17 @@ class LoadRecord:
     @classmethod
     def decode(cls, data: bytes, where: str) -> LoadRecord:
         """Raises OnlineStoreCorrupt, FormatUnknown."""
-        form = _decoded(data, _LoadForm, where)
-        return cls(
-            _load(form, where),
-            form.content,
-            form.state,
-            form.since,
-            form.touched,
-            form.entities,
-            form.rows,
-        )
+        with _readable(where):
+            form = _decoded(data, _LoadForm, where)
+            return cls(
+                Load(form.load, form.buckets),
+                form.content,
+                form.state,
+                form.since,
+                form.touched,
+                form.entities,
+                form.rows,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +210,9 @@ class Head:
     @classmethod
     def decode(cls, data: bytes, where: str) -> Head:
         """Raises OnlineStoreCorrupt, FormatUnknown."""
-        form = _decoded(data, _HeadForm, where)
-        return cls(CommitId.parse(form.commit), form.switched)
+        with _readable(where):
+            form = _decoded(data, _HeadForm, where)
+            return cls(CommitId.parse(form.commit), form.switched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,26 +276,37 @@ class _LoadForm:
 Form = TypeVar("Form", _HeadForm, _ServedForm, _LoadForm)
 
 
-def _load(form: _ServedForm | _LoadForm, where: str) -> Load:
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Whatever is wrong with a field is told as damage of the store, which a push mends."""
     try:
-        return Load(form.load, form.buckets)
-    except ValueError as error:
+        yield
+    except FormatUnknown:
+        raise
+    except (MlforgeError, ValueError) as error:
+        cause = error.cause or error.message if isinstance(error, MlforgeError) else str(error)
         raise OnlineStoreCorrupt(
-            f"the board of {where} cannot be read", cause=str(error), hint="mlforge online push"
+            f"the board of {where} cannot be read", cause=cause, hint="mlforge online push"
         ) from error
+
+
+def _refuse_contradictions(form: _ServedForm) -> None:
+    """Raise ValueError for keys and times that are no columns, and durations that are none."""
+    names = [column.name for column in form.columns]
+    times = {name for name in (form.timestamp, form.created) if name is not None}
+    if len({*names}) < len(names) or not form.keys or not {*form.keys} | times <= {*names}:
+        raise ValueError("its keys and times are not among its columns")
+    if times & {*form.keys}:
+        raise ValueError("a time is also a key")
+    for text in (form.max_age, form.interval):
+        if text is not None:
+            Duration.parse(text)
 
 
 def _decoded(data: bytes, form: type[Form], where: str) -> Form:
-    try:
-        header = decode(data, _Header, limit=_LIMIT)
-        if header.format == FORMAT:
-            return decode(data, form, limit=_LIMIT)
-    except MlforgeError as error:
-        raise OnlineStoreCorrupt(
-            f"the board of {where} cannot be read",
-            cause=error.cause or error.message,
-            hint="mlforge online push",
-        ) from error
+    header = decode(data, _Header, limit=_LIMIT)
+    if header.format == FORMAT:
+        return decode(data, form, limit=_LIMIT)
     raise FormatUnknown(
         f"{where} has the format {header.format}; this mlforge reads format {FORMAT}",
         hint="pip install --upgrade mlforge",

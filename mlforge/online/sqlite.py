@@ -142,8 +142,9 @@ class SQLiteOnline:
 
     def close(self) -> None:
         self._leave_parent()
-        while self._idle:
-            self._idle.pop().close()
+        idle, self._idle = self._idle, []
+        while idle:
+            idle.pop().close()
 
     def _fetched(self, table: str, keys: Sequence[bytes]) -> list[bytes | None]:
         known: dict[bytes, bytes] = {}
@@ -154,7 +155,8 @@ class SQLiteOnline:
 
     def _found(self, query: str, values: Sequence[Name]) -> list[tuple[Name, bytes]]:
         """What a query finds: nothing, where there is no file or no such table."""
-        connection = self._taken(create=False)
+        self._leave_parent()
+        idle, connection = self._idle, self._taken(create=False)
         if connection is None:
             return []
         rows: list[tuple[Name, bytes]] = []
@@ -164,7 +166,7 @@ class SQLiteOnline:
             if not _is_no_table(error):
                 connection.close()
                 self._fail(error)
-        self._idle.append(connection)
+        self._give_back(connection, idle)
         return rows
 
     @contextmanager
@@ -176,17 +178,24 @@ class SQLiteOnline:
 
     @contextmanager
     def _connected(self, *, create: bool = False) -> Iterator[sqlite3.Connection | None]:
-        connection = self._taken(create=create)
+        self._leave_parent()
+        idle, connection = self._idle, self._taken(create=create)
         try:
             yield connection
         except sqlite3.DatabaseError as error:
             self._fail(error)
         finally:
             if connection is not None:
-                self._idle.append(connection)
+                self._give_back(connection, idle)
+
+    def _give_back(self, connection: sqlite3.Connection, idle: list[sqlite3.Connection]) -> None:
+        """To where it was taken from; of a file that is at the path no more, it is closed."""
+        if idle is self._idle or any(idle is kept for kept in _INHERITED):
+            idle.append(connection)
+        else:
+            connection.close()
 
     def _taken(self, *, create: bool) -> sqlite3.Connection | None:
-        self._leave_parent()
         try:
             return self._idle.pop()
         except IndexError:

@@ -186,3 +186,21 @@ def test_a_disk_that_takes_no_more_is_told(store: OnlineStore, path: Path) -> No
     )
     assert child.stdout.strip() in ("disk I/O error", "database or disk is full")
     assert store.board() == {"a": b"2"}
+
+
+def test_a_query_that_outlives_its_file_does_not_keep_it(path: Path) -> None:
+    store, other = SQLiteOnline(path), SQLiteOnline(path)
+    load = Load("spend:v:ab", 1)
+    store.swap({}, {"a": b"old"})
+    store.load(load, [rows_of({b"k": b"v"})])
+    rows = store.scan(load)
+    next(rows)
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+    other.swap({}, {"a": b"new"})
+    assert store.board() == {"a": b"new"}
+    list(rows)
+    assert store.swap({"a": b"new"}, {"a": b"newer"})
+    assert other.board() == store.board() == {"a": b"newer"}
+    store.close()
+    other.close()
