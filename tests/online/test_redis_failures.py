@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 import time
 import traceback
@@ -351,19 +350,13 @@ def test_after_an_error_answers_still_belong_to_their_questions(server: Server) 
             assert store.read(["a"]) == [b"1"]
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a certificate authority, and a server's certificate for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
-    for line in (
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=authority",
-        "req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=server",
-        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 "
-        "-out server.crt -extfile names",
-    ):
-        subprocess.run(["openssl", *line.split()], cwd=folder, check=True, capture_output=True)
-    return folder
+@pytest.fixture
+def authority() -> Path:
+    """A folder with an authority's certificate, and a server's for 127.0.0.1 with its key.
+
+    Made once, for a hundred years: to make them takes a program that not every machine has.
+    """
+    return Path(__file__).parent / "certificates"
 
 
 @contextmanager
