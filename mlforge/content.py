@@ -61,15 +61,14 @@ class ContentHasher:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._hashers = {column.name: _hasher(column.type) for column in schema.columns}
+        self._hashers = {column.name: column_hasher(column.type) for column in schema.columns}
         self.rows = 0
 
     def update(self, table: pa.Table) -> None:
         """Go on with the next rows."""
         self.rows += table.num_rows
         for name, hasher in self._hashers.items():
-            for block in _blocks(table[name]):
-                hasher.update(block)
+            hasher.add(table[name])
 
     def content(self) -> Content:
         """Of all that was given."""
@@ -89,7 +88,8 @@ def changed_columns(before: pa.Table, after: pa.Table, schema: Schema) -> list[s
     return [name for name in schema.names if old.columns[name] != new.columns[name]]
 
 
-def _hasher(type: DataType) -> _ColumnHasher:
+def column_hasher(type: DataType) -> ColumnHasher:
+    """The hash of one column, of which `digest` is told by `Content.columns`."""
     match type.kind:
         case TypeKind.STRING | TypeKind.BINARY:
             return _Texts(type)
@@ -105,7 +105,7 @@ def _hasher(type: DataType) -> _ColumnHasher:
             return _Fixed(type)
 
 
-class _ColumnHasher:
+class ColumnHasher:
     """Validity, lengths and values of one column, hashed apart and then together."""
 
     def __init__(self, type: DataType) -> None:
@@ -116,8 +116,13 @@ class _ColumnHasher:
         self._lengths = Hasher()
         self._values = Hasher()
 
+    def add(self, values: pa.Array | pa.ChunkedArray) -> None:
+        """Go on with the next rows, in the canonical type."""
+        for block in _blocks(values):
+            self.update(block)
+
     def update(self, block: pa.Array) -> None:
-        """Go on with the next rows: an unchunked array of the canonical type."""
+        """Go on with the next rows of a struct, or with some that are few enough."""
         if block.null_count and not self._has_nulls:
             self._has_nulls = True
             # Only now is it known that validity is told: of the rows before, too.
@@ -142,21 +147,21 @@ class _ColumnHasher:
         return whole.digest()
 
 
-class _Fixed(_ColumnHasher):
+class _Fixed(ColumnHasher):
     """Values of a fixed width, nulls as zero."""
 
     def _take(self, block: pa.Array) -> None:
         self._values.update(_fixed_bytes(_canonical_values(block, self._type)))
 
 
-class _Booleans(_ColumnHasher):
+class _Booleans(ColumnHasher):
     """A byte a value."""
 
     def _take(self, block: pa.Array) -> None:
         self._values.update(_bytes_of_booleans(pc.fill_null(block, _FALSE)))
 
 
-class _Texts(_ColumnHasher):
+class _Texts(ColumnHasher):
     """Lengths, and the bytes of all values joined; a null is empty."""
 
     def _take(self, block: pa.Array) -> None:
@@ -168,29 +173,28 @@ class _Texts(_ColumnHasher):
         self._values.update(_joined_bytes(block))
 
 
-class _Lists(_ColumnHasher):
+class _Lists(ColumnHasher):
     """Lengths, and the items of all values as a column; a null is empty."""
 
     def __init__(self, type: DataType) -> None:
         super().__init__(type)
-        self._items = _hasher(type.inner[0])
+        self._items = column_hasher(type.inner[0])
 
     def _take(self, block: pa.Array) -> None:
         lengths = pc.fill_null(pc.cast(pc.list_value_length(block), pa.int64()), _NO_ITEMS)
         self._lengths.update(_fixed_bytes(lengths))
-        for items in _blocks(pa.chunked_array([block.flatten()])):
-            self._items.update(items)
+        self._items.add(block.flatten())
 
     def _inner(self) -> Sequence[bytes]:
         return (self._items.digest(),)
 
 
-class _FixedLists(_ColumnHasher):
+class _FixedLists(ColumnHasher):
     """The items of all values that are not null as a column."""
 
     def __init__(self, type: DataType) -> None:
         super().__init__(type)
-        self._items = _hasher(type.inner[0])
+        self._items = column_hasher(type.inner[0])
 
     def _take(self, block: pa.Array) -> None:
         size = self._type.size
@@ -198,19 +202,18 @@ class _FixedLists(_ColumnHasher):
             values = block.flatten()
         else:
             values = block.values.slice(block.offset * size, len(block) * size)
-        for items in _blocks(pa.chunked_array([values])):
-            self._items.update(items)
+        self._items.add(values)
 
     def _inner(self) -> Sequence[bytes]:
         return (self._items.digest(),)
 
 
-class _Structs(_ColumnHasher):
+class _Structs(ColumnHasher):
     """Each field as a column, in the order of the type; of a null all fields are null."""
 
     def __init__(self, type: DataType) -> None:
         super().__init__(type)
-        self._fields = [_hasher(inner) for inner in type.inner]
+        self._fields = [column_hasher(inner) for inner in type.inner]
 
     def _take(self, block: pa.Array) -> None:
         for at, field in enumerate(self._fields):
@@ -220,11 +223,13 @@ class _Structs(_ColumnHasher):
         return [field.digest() for field in self._fields]
 
 
-def _blocks(column: pa.ChunkedArray) -> Iterator[pa.Array]:
+def _blocks(column: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
     """Blocks of the same rows however the column is chunked."""
     for start in range(0, len(column), _BLOCK_ROWS):
         block = column.slice(start, _BLOCK_ROWS)
-        yield block.chunk(0) if block.num_chunks == 1 else pa.concat_arrays(block.chunks)
+        if isinstance(block, pa.ChunkedArray):
+            block = block.chunk(0) if block.num_chunks == 1 else pa.concat_arrays(block.chunks)
+        yield block
 
 
 def _canonical_values(block: pa.Array, type: DataType) -> pa.Array:

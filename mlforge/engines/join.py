@@ -53,13 +53,13 @@ class Matches:
     @property
     def rows(self) -> Int64s:
         """What each row of the spine has found, in the spine's order."""
-        rows: Int64s = self.found[self.places.to_numpy()]
+        rows: Int64s = self.found.take(self.places.to_numpy())
         return rows
 
     @property
     def ages(self) -> Int64s:
         """How old that is, in the spine's order."""
-        ages: Int64s = self.since[self.places.to_numpy()]
+        ages: Int64s = self.since.take(self.places.to_numpy())
         return ages
 
     def distinct(self, height: int) -> tuple[pl.Series, Matches]:
@@ -251,7 +251,8 @@ def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule, places: pl.S
     if not keeps.any():
         return Matches(rows, np.zeros_like(rows), places)
     if rule.interval is None:
-        age = _since(seen, times[rows])
+        # Of no row it is anything: by `take`, which is faster than by index.
+        age = _since(seen, times.take(rows, mode="clip"))
     else:
         age = _bucket_age(seen, keeps, times[rows[keeps]], rule)
     too_old = 0

@@ -53,7 +53,8 @@ class Questions:
         """The times by `order`; 0 for null."""
         if self._times is None:
             return None
-        return microseconds(self._times)[self.order]
+        instants: Int64s = microseconds(self._times).take(self.order)
+        return instants
 
     @cached_property
     def without_time(self) -> Flags | None:

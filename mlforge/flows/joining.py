@@ -140,7 +140,8 @@ class Joining:
         return take(self._values, matches)
 
     def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.select(pl.col(own).alias(name) for own, name in self.selected.names.items())
+        rows.columns = list(self.selected.names.values())
+        return rows
 
     def told(self) -> FeatureMatch:
         """How all rows of the spine met it; afterwards it is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -12,10 +12,13 @@ import polars as pl
 import pyarrow as pa
 
 from mlforge.arrow import canonical_array
-from mlforge.content import Content, ContentHasher, content_hash
+from mlforge.content import Content, column_hasher, content_hash
 from mlforge.errors import InvalidTimes, UnsupportedType
-from mlforge.schema import Column, Schema
+from mlforge.schema import Column
 from mlforge.types.arrow import from_arrow
+
+# Values that are worth a task of their own: fewer are hashed together with other columns.
+_TASK_VALUES = 1 << 20
 
 
 class Tally:
@@ -26,7 +29,7 @@ class Tally:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(pl.thread_pool_size())
-        self._columns: dict[str, _Counted] = {}
+        self._groups: dict[tuple[str, ...], list[_Group]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -40,66 +43,65 @@ class Tally:
         self._pool.shutdown(cancel_futures=True)
 
     def take(self, block: pl.DataFrame) -> None:
-        """The next rows of these columns."""
-        for column in block:
-            if column.name not in self._columns:
-                self._columns[column.name] = _Counted(column)
-            self._columns[column.name].take(column, self._pool)
+        """The next rows of these columns, which always come together."""
+        names = tuple(block.columns)
+        if names not in self._groups:
+            width = max(1, _TASK_VALUES // max(block.height, 1))
+            parts = (names[start : start + width] for start in range(0, len(names), width))
+            self._groups[names] = [_Group(block[[*part]]) for part in parts]
+        for group in self._groups[names]:
+            group.take(block, self._pool)
 
     def content(self) -> Content:
         """Of the columns of canonical types, in the order in which they came."""
-        hashed, digests, rows = list[Column](), dict[str, str](), 0
-        for name, counted in self._columns.items():
-            digest = counted.digest()
-            if counted.column is not None and digest is not None:
-                rows = counted.rows
-                hashed.append(counted.column)
-                digests[name] = digest
+        groups = [group for groups in self._groups.values() for group in groups]
+        digests = {name: digest for group in groups for name, digest in group.digests().items()}
+        hashed = [column for group in groups for column in group.columns if column.name in digests]
+        rows = max((group.rows for group in groups), default=0) if hashed else 0
         return Content(content_hash(hashed, digests, rows), digests)
 
     @property
     def nulls(self) -> dict[str, int]:
         """How many rows of each column have none."""
-        return {name: counted.nulls for name, counted in self._columns.items()}
+        groups = (group for groups in self._groups.values() for group in groups)
+        return {name: count for group in groups for name, count in group.nulls.items()}
 
 
-class _Counted:
-    """One column. `column` None: its type is not canonical."""
+class _Group:
+    """Columns that are hashed one after the other. `columns`: those whose types are canonical."""
 
-    def __init__(self, values: pl.Series) -> None:
-        self.column = next(canonical_columns(values.to_frame()), None)
-        self.nulls = 0
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.columns = list(canonical_columns(frame))
+        self.nulls = dict.fromkeys(frame.columns, 0)
         self.rows = 0
-        self._hasher: ContentHasher | None = None
-        if self.column is not None:
-            self._hasher = ContentHasher(Schema((), None, (self.column,)))
+        self._hashers = {column.name: column_hasher(column.type) for column in self.columns}
         self._last: Future[None] | None = None
 
-    def take(self, values: pl.Series, pool: ThreadPoolExecutor) -> None:
-        self.nulls += values.null_count()
-        self.rows += len(values)
+    def take(self, block: pl.DataFrame, pool: ThreadPoolExecutor) -> None:
+        for name in self.nulls:
+            self.nulls[name] += block[name].null_count()
+        self.rows += block.height
+        self._wait()
+        self._last = pool.submit(self._hash, block)
+
+    def digests(self) -> dict[str, str]:
+        """By column; those are not here of which a value has no canonical form."""
+        self._wait()
+        return {name: hasher.digest().hex() for name, hasher in self._hashers.items()}
+
+    def _wait(self) -> None:
         if self._last is not None:
             self._last.result()
-        self._last = pool.submit(self._hash, values)
 
-    def digest(self) -> str | None:
-        """None where a value has no canonical form."""
-        if self._last is not None:
-            self._last.result()
-        if self._hasher is None or self.column is None:
-            return None
-        return self._hasher.content().columns[self.column.name]
-
-    def _hash(self, values: pl.Series) -> None:
-        if self._hasher is None:
+    def _hash(self, block: pl.DataFrame) -> None:
+        if not self._hashers:
             return
-        try:
-            table = values.to_frame().rechunk().to_arrow()
-            array = canonical_array(table.column(0), values.name)
-        except (UnsupportedType, InvalidTimes, pa.ArrowInvalid):
-            self._hasher = None
-            return
-        self._hasher.update(pa.table({values.name: array}))
+        table = block[[*self._hashers]].rechunk().to_arrow()
+        for name, column in zip(list(self._hashers), table.columns, strict=True):
+            try:
+                self._hashers[name].add(canonical_array(column, name))
+            except (UnsupportedType, InvalidTimes, pa.ArrowInvalid):
+                del self._hashers[name]
 
 
 def content_of(blocks: Iterable[pl.DataFrame]) -> Content:
@@ -112,7 +114,17 @@ def content_of(blocks: Iterable[pl.DataFrame]) -> Content:
 
 def canonical_columns(frame: pl.DataFrame) -> Iterator[Column]:
     """A frame's columns of canonical types, in its order."""
-    for column in frame.clear():
-        with suppress(UnsupportedType, pa.ArrowInvalid):
-            (field,) = column.to_frame().to_arrow().schema
-            yield Column(column.name, from_arrow(field.type, column.name))
+    for field in _fields(frame.clear()):
+        with suppress(UnsupportedType):
+            yield Column(field.name, from_arrow(field.type, field.name))
+
+
+def _fields(frame: pl.DataFrame) -> Sequence[pa.Field]:
+    """Those of a frame without rows that Arrow knows."""
+    try:
+        return list(frame.to_arrow().schema)
+    except pa.ArrowInvalid:
+        if frame.width == 1:
+            return []
+        half = frame.width // 2
+        return [*_fields(frame[:, :half]), *_fields(frame[:, half:])]
