@@ -12,7 +12,7 @@ import polars as pl
 
 from mlforge.arrow import ArrowFrame
 from mlforge.engines import frames
-from mlforge.errors import InvalidSpine
+from mlforge.errors import InvalidSpine, shown
 from mlforge.flows.blocks import Blocks
 
 Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
@@ -34,7 +34,7 @@ def file_of(spine: Spine) -> Path | None:
 def read_spine(spine: Spine) -> pl.DataFrame:
     """A frame, or a Parquet, CSV or Arrow file, as Polars. Raises InvalidSpine."""
     with _told(spine):
-        return frames.collected(_opened(spine))
+        return _of_values(frames.collected(_opened(spine)))
 
 
 def scan_spine(spine: Spine) -> Blocks:
@@ -42,14 +42,29 @@ def scan_spine(spine: Spine) -> Blocks:
     with _told(spine):
         opened = _opened(spine)
         if not isinstance(opened, pl.LazyFrame):
-            return Blocks.sliced(frames.collected(opened))
+            return Blocks.sliced(_of_values(frames.collected(opened)))
         blocks = Blocks.scanned(opened, _rows(spine, opened))
+        _of_values(blocks.columns)
 
     def parts(rows: int) -> Iterator[pl.DataFrame]:
         with _told(spine):
-            yield from blocks.parts(rows)
+            # A lazy frame's types may come out otherwise than it says.
+            yield from map(_of_values, blocks.parts(rows))
 
     return replace(blocks, parts=parts)
+
+
+def _of_values(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame, if its columns are values; objects of Python are only their addresses in Arrow."""
+    names = [name for name, dtype in frame.schema.items() if dtype == pl.Object]
+    if not names:
+        return frame
+    verb = "hold objects" if len(names) > 1 else "holds objects"
+    dropped = ", ".join(f'"{name}"' for name in names)
+    raise InvalidSpine(
+        f"{shown(names)} of the spine {verb} of Python, which have no type that a file can hold",
+        hint=f"give each value a type, as text, say, or leave it out: spine.drop({dropped})",
+    )
 
 
 def _rows(spine: Spine, opened: pl.LazyFrame) -> int | None:
@@ -89,9 +104,26 @@ def _told(spine: Spine) -> Iterator[None]:
             raise InvalidSpine(f"the spine {spine} cannot be read", cause=str(error)) from error
         raise InvalidSpine(
             f"the spine, {_kind(spine)}, cannot be read as an Arrow frame",
-            cause=f"{type(error).__name__}: {error}",
+            cause=f"{_where(spine)}{type(error).__name__}: {error}",
             hint="each column needs one type, and a name of its own",
         ) from error
+
+
+def _where(spine: ArrowFrame | pl.LazyFrame) -> str:
+    """The columns of a pandas frame that cannot be read, which no error of reading names."""
+    names = list(getattr(spine, "columns", ())) if "pandas" in _kind(spine) else []
+    if len({*names}) < len(names):
+        return ""
+    misfits = [str(name) for name in names if not _is_read(spine[[name]])]  # type: ignore[index, arg-type]
+    return f"column {shown(misfits)}: " if misfits else ""
+
+
+def _is_read(column: ArrowFrame) -> bool:
+    try:
+        frames.collected(column)
+    except (TypeError, ValueError, ArithmeticError, NotImplementedError, pl.exceptions.PolarsError):
+        return False
+    return True
 
 
 def _kind(value: object) -> str:
