@@ -16,7 +16,7 @@ from mlforge.flows.blocks import Blocks
 from mlforge.flows.lock import lock_of
 from mlforge.flows.lock_file import read_lock
 from mlforge.flows.remedy import Remedies
-from mlforge.flows.reproduce import Reproduced, locked_spine
+from mlforge.flows.reproduce import Reproduced, is_spine_of
 from mlforge.flows.reproduce import reproduce as make_again
 from mlforge.flows.save import Output
 from mlforge.flows.workspace import Workspace
@@ -103,8 +103,7 @@ def _found(lock: Lock, file: Path | None, root: Path) -> tuple[Path | None, Bloc
         raise _no_spine(lock, file)
     spines = [(place, scan_spine(place)) for place in there]
     if len(spines) > 1:
-        wanted = lock.spine.content_hash
-        return next((s for s in spines if locked_spine(s[1]).content_hash == wanted), spines[0])
+        return next((found for found in spines if is_spine_of(lock, found[1])), spines[0])
     return spines[0]
 
 

@@ -17,11 +17,13 @@ import pytest
 import mlforge as mlf
 from mlforge.api.project import find_project
 from mlforge.api.store import LocalStore
+from mlforge.content import content_hash
 from mlforge.errors import InvalidUsage, LockCorrupt, ObjectNotFound, SpineNotFound
 from mlforge.flows.keep import keep, kept, kept_objects
 from mlforge.flows.lock_file import lock_path, read_lock
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock
+from mlforge.schema import Column
 from tests.flows.test_remake import clone_of, hint, type_in
 from tests.shop import START, Done, Shop
 
@@ -220,6 +222,11 @@ def edit_spine(shop: Shop, change: Callable[[pl.DataFrame], pl.DataFrame]) -> No
         (lambda df: df.with_columns(pl.col("y").cast(pl.Float64)), "y of the spine is float64"),
         (lambda df: df.with_columns(y=pl.col("y") + 1), "y of the spine has other values"),
         (lambda df: df.reverse(), "user_id of the spine has other values"),
+        (lambda df: df.with_columns(y=None), "y of the spine is of a type or values that cannot"),
+        (
+            lambda df: df.with_columns(y=pl.Series([1001] * 4, dtype=pl.Datetime("ns"))),
+            "y of the spine is of a type or values that cannot be hashed, and was int64",
+        ),
     ],
 )
 def test_another_spine_is_told_and_nothing_is_written(
@@ -231,6 +238,53 @@ def test_another_spine_is_told_and_nothing_is_written(
     assert f"differs: {told}" in done.stdout
     assert "nothing was written" in done.stdout
     assert not (trained.root / "again.parquet").exists()
+
+
+def without_hash_of_y(lock: Lock) -> Lock:
+    """A lock of a time when y could not be hashed."""
+    spine_columns = tuple(c for c in lock.spine.columns if c.column.name != "y")
+    digests = {c.column.name: str(c.digest).removeprefix("b3:") for c in spine_columns}
+    columns = [c.column for c in spine_columns]
+    spine = replace(
+        lock.spine,
+        columns=spine_columns,
+        unhashed=("y",),
+        content_hash=content_hash(columns, digests, lock.rows),
+    )
+    for feature in lock.features:
+        for c in feature.columns:
+            columns.append(Column(c.called, feature.manifest.schema.type_of(c.name)))
+            digests[c.called] = str(c.digest).removeprefix("b3:")
+    return replace(lock, spine=spine, content_hash=content_hash(columns, digests, lock.rows))
+
+
+def test_a_column_that_could_not_be_hashed_then_is_not_compared_now(trained: Shop) -> None:
+    path = trained.root / "out.lock.json"
+    path.write_bytes(without_hash_of_y(lock_of(trained)).encode())
+    done = reproduce(trained)
+    assert (done.returncode, done.stdout[:6]) == (0, "equal "), done.stdout
+    assert "y of the spine: the lock has no hash of it, and it is not compared" in done.stderr
+    edit_spine(trained, lambda df: df.with_columns(y=pl.col("y") + 1))
+    assert reproduce(trained).returncode == 0
+    edit_spine(trained, lambda df: df.drop("y"))
+    assert "differs: the spine has no column y" in reproduce(trained).stdout
+
+
+def test_a_column_that_neither_then_nor_now_is_hashed_is_told(trained: Shop) -> None:
+    edit_spine(trained, lambda df: df.with_columns(y=None))
+    trained.mlforge(*TRAIN, "-o", "out.parquet")
+    assert lock_of(trained).spine.unhashed == ("y",)
+    done = reproduce(trained)
+    assert (done.returncode, "y of the spine: the lock has no hash" in done.stderr) == (0, True)
+
+
+def test_of_two_spines_the_one_that_the_lock_can_tell_is_taken(trained: Shop) -> None:
+    folder = trained.root / "models"
+    folder.mkdir()
+    (folder / "out.lock.json").write_bytes(without_hash_of_y(lock_of(trained)).encode())
+    shutil.copy(trained.root / "spine.parquet", folder / "spine.parquet")
+    edit_spine(trained, lambda df: df.reverse())
+    assert trained.run("reproduce", "models/out.lock.json").returncode == 0
 
 
 def other_digest(lock: Lock) -> Lock:
