@@ -82,11 +82,10 @@ def reproduce(
 
 def _check_output(output: Path, lock: Path, spine: Path | None) -> None:
     """Refuse what cannot be written, and what would replace the lock that is compared with."""
-    flow = load_module("mlforge.flows.save", None)
-    flow.check_output(output, spine)
     place = load_module("mlforge.flows.lock_file", None).lock_path(output)
     if place.exists() and lock.exists() and place.samefile(lock):
         raise InvalidUsage(f"{output} has the lock that is compared with", hint="-o again.parquet")
+    load_module("mlforge.flows.save", None).check_output(output, spine)
 
 
 def _tell(screen: Screen, told: Reproduced, elapsed: float) -> None:

@@ -121,6 +121,33 @@ def test_an_output_that_cannot_be_written_leaves_the_old_one_and_its_lock(traine
     assert not [*trained.root.glob(".tmp-*")]
 
 
+@pytest.mark.parametrize(("first", "second"), [("y.parquet", "y.csv"), ("y.csv", "y.parquet")])
+def test_no_output_takes_the_lock_of_another(trained: Shop, first: str, second: str) -> None:
+    trained.mlforge(*TRAIN, "-o", first)
+    before = {p: p.read_bytes() for p in trained.root.glob("y*")}
+    done = trained.run(*TRAIN, "-o", second)
+    assert done.returncode == 2
+    assert f"y.lock.json is the lock of {first}, and that of {second} would" in done.stderr
+    assert {p: p.read_bytes() for p in trained.root.glob("y*")} == before
+    training = mlf.get_training_data(
+        trained.root / "spine.parquet", ["user_profile"], store=LocalStore(trained.store)
+    )
+    with pytest.raises(InvalidUsage, match="is the lock of"):
+        training.save(trained.root / second)
+    assert reproduce(trained, "-o", second).returncode == 2
+    (trained.root / first).unlink()
+    trained.mlforge(*TRAIN, "-o", second)
+    trained.mlforge(*TRAIN, "-o", second)
+
+
+def test_an_output_that_was_renamed_with_its_lock_is_trained_again(trained: Shop) -> None:
+    shutil.copy(trained.root / "out.parquet", trained.root / "copy.csv")
+    shutil.copy(trained.root / "out.lock.json", trained.root / "copy.lock.json")
+    trained.mlforge(*TRAIN, "-o", "copy.csv")
+    (trained.root / "out.lock.json").write_text("{")
+    trained.mlforge(*TRAIN, "-o", "out.csv")
+
+
 # -- made again
 
 
