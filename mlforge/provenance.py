@@ -50,7 +50,8 @@ class FeatureMatch(Shown):
     version. `matched`: rows of the spine that found one. `columns`: what it added to them. Nine of
     ten matched rows are at most `p90_age` old.
     `past_horizon`: matched rows after the feature's horizon, `furthest` by how much at most.
-    `too_old`: rows that `max_age` took away. `without_key`: rows whose key or time is null.
+    `too_old`: rows that `max_age` took away. `without_key`: rows whose key is null or, for a
+    feature with event times, whose time is.
     """
 
     pin: Pin
