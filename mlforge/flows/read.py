@@ -18,7 +18,7 @@ from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.parquet import read_frame, verify_object
+from mlforge.objects.parquet import read_frame, verify_columns, verify_object
 from mlforge.schema import Column
 
 
@@ -137,12 +137,37 @@ def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
     return paths
 
 
-def scan_rows(workspace: Workspace, resolved: Resolved) -> pl.LazyFrame:
-    """A lazy scan of a version's objects, whose bytes are hashed first."""
+def scan_rows(
+    workspace: Workspace, resolved: Resolved, columns: Sequence[str] | None
+) -> pl.LazyFrame:
+    """A lazy scan of a version's objects; what it can read of them is hashed first.
+
+    Raises ManifestCorrupt, ColumnNotFound, ObjectNotFound, ObjectCorrupt, ContentDiffers.
+    """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
-    frame = pl.scan_parquet(verified_paths(workspace, manifest), glob=False)
+    _refuse_unknown(manifest, columns or ())
+    with _told_missing(workspace, manifest):
+        if columns is None:
+            paths = verified_paths(workspace, manifest)
+        else:
+            paths = _with_columns(workspace, manifest, columns, holder(workspace, resolved))
+    frame = pl.scan_parquet(paths, glob=False)
+    if columns is not None:
+        frame = frame.select(columns)
     # Both stand in the files' footers.
     rows = frame.select(pl.len()).collect().item()
-    _refuse_others_rows(manifest, rows, frame.collect_schema(), None)
+    _refuse_others_rows(manifest, rows, frame.collect_schema(), columns)
     return frame
+
+
+def _with_columns(
+    workspace: Workspace, manifest: Manifest, columns: Sequence[str], at: CommitId | None
+) -> list[Path]:
+    """The files of a version's objects, of which the bytes of these columns were just hashed."""
+    digests, paths = find_digests(workspace, manifest, at), []
+    for oid in objects_of(workspace, manifest):
+        path = workspace.objects.path(oid)
+        verify_columns(path, oid, _label(manifest), columns, digests.get(oid))
+        paths.append(path)
+    return paths

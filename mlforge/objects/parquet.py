@@ -170,6 +170,21 @@ def verify_object(path: Path, oid: ObjectId, where: str) -> None:
             raise _corrupt(oid, where, _OTHER_BYTES)
 
 
+def verify_columns(
+    path: Path, oid: ObjectId, where: str, columns: Sequence[str], expected: ObjectDigests | None
+) -> None:
+    """Hash the bytes of some columns of a large object with digests, else all of an object's.
+
+    Raises ObjectCorrupt.
+    """
+    with storage_errors(path, "read"), path.open("rb") as file:
+        if expected is not None and is_large(os.fstat(file.fileno()).st_size):
+            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            if are_whole(mapped, expected, columns):
+                return
+    verify_object(path, oid, where)
+
+
 def _refuse_damaged(data: bytes | memoryview, oid: ObjectId, where: str) -> None:
     if hash_bytes(data) != oid.hex:
         raise _corrupt(oid, where, _OTHER_BYTES)
