@@ -236,7 +236,8 @@ class LocalStore:
 
         `at`: a commit, tag or branch; then the head in its tree, or `version` there. `columns`:
         only these, in this order; of a large version only their bytes are read and hashed.
-        Raises FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound, ObjectCorrupt.
+        Raises InvalidUsage, FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound,
+        ObjectCorrupt.
         """
         workspace = self.workspace()
         resolved = self._resolve(workspace, feature, version, at)
@@ -257,7 +258,8 @@ class LocalStore:
 
         `columns`: it has only these, in this order; of a large version only their bytes are hashed.
         What the frame is asked for later is not known yet.
-        Raises FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound, ObjectCorrupt.
+        Raises InvalidUsage, FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound,
+        ObjectCorrupt.
         """
         workspace = self.workspace()
         resolved = self._resolve(workspace, feature, version, at)

@@ -9,7 +9,14 @@ from pathlib import Path
 import polars as pl
 
 from mlforge.arrow import canonical_table, columns_of
-from mlforge.errors import ColumnNotFound, ContentDiffers, ObjectNotFound, did_you_mean
+from mlforge.errors import (
+    ColumnNotFound,
+    ContentDiffers,
+    InvalidUsage,
+    ObjectNotFound,
+    did_you_mean,
+    shown,
+)
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import holder, refuse_edited
 from mlforge.flows.digests import find_digests
@@ -31,14 +38,21 @@ def read_rows(
     """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
-    _refuse_unknown(manifest, columns or ())
+    _refuse_odd(manifest, columns)
     # Whole rows need no digests.
     at = None if columns is None else holder(workspace, resolved)
     return read_objects(workspace, manifest, objects_of(workspace, manifest), columns, at)
 
 
-def _refuse_unknown(manifest: Manifest, columns: Sequence[str]) -> None:
+def _refuse_odd(manifest: Manifest, columns: Sequence[str] | None) -> None:
+    """Raise InvalidUsage, ColumnNotFound for columns that no frame can have."""
+    if columns is None:
+        return
     known = manifest.schema.names
+    if isinstance(columns, str) or not columns:
+        raise InvalidUsage("columns= is a list with at least one column", hint=f'["{known[0]}"]')
+    if twice := sorted({column for column in columns if list(columns).count(column) > 1}):
+        raise InvalidUsage(f"columns= names {shown(twice)} twice", hint="name each column once")
     for column in columns:
         if column not in known:
             raise ColumnNotFound(
@@ -146,7 +160,7 @@ def scan_rows(
     """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
-    _refuse_unknown(manifest, columns or ())
+    _refuse_odd(manifest, columns)
     with _told_missing(workspace, manifest):
         if columns is None:
             paths = verified_paths(workspace, manifest)

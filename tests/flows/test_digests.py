@@ -15,7 +15,7 @@ import mlforge as mlf
 from mlforge import digests
 from mlforge.api.store import LocalStore
 from mlforge.digests import Digests
-from mlforge.errors import ColumnNotFound, ObjectCorrupt, ObjectNotFound
+from mlforge.errors import ColumnNotFound, InvalidUsage, ObjectCorrupt, ObjectNotFound
 from mlforge.objects.columns import digest_columns
 from tests.chunks import flip, flip_column, footer_place
 from tests.git_cli import Git
@@ -119,6 +119,23 @@ def test_a_column_that_is_not_there_is_told_with_the_nearest(shop: Shop) -> None
     with pytest.raises(ColumnNotFound, match="has no column user_ids") as refused:
         read(shop, "user_ids")
     assert "user_id" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ([], "a list with at least one"),
+        ("user_id", "a list with"),
+        ([SUM, "user_id", SUM], f"{SUM} twice"),
+    ],
+)
+def test_columns_that_no_frame_can_have_blame_no_object(
+    built: Shop, columns: list[str], told: str
+) -> None:
+    store = LocalStore(built.store)
+    for ask in (store.read, store.scan):
+        with pytest.raises(InvalidUsage, match=told):
+            ask(FEATURE, columns=columns)
 
 
 SPINE = "user_id,time\na,2024-01-05T00:00:00Z\n"
