@@ -31,6 +31,10 @@ def check_output(path: Path, spine: Path | None) -> None:
         )
     if path.is_dir():
         raise InvalidUsage(f"the output {path} is a folder", hint="-o train.parquet")
+    if path.exists() and not path.is_file():
+        raise InvalidUsage(f"the output {path} is no file", hint="-o train.parquet")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise InvalidUsage(f"{path.parent} is no folder", hint="-o train.parquet")
     if not path.absolute().parent.is_dir():
         raise InvalidUsage(
             f"the folder of {path} is not there", hint=f"mkdir -p {shlex.quote(str(path.parent))}"
