@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 from mlforge.api.journal import noting
 from mlforge.api.spine import Spine, file_of, scan_spine
 from mlforge.api.store import LocalStore
-from mlforge.errors import FeatureNotFound, ObjectNotFound, RowsNotMadeAgain, SpineNotFound
+from mlforge.errors import (
+    FeatureNotFound,
+    MlforgeError,
+    ObjectNotFound,
+    RowsNotMadeAgain,
+    SpineNotFound,
+)
 from mlforge.flows.blocks import Blocks
 from mlforge.flows.lock import lock_of
 from mlforge.flows.lock_file import read_lock
@@ -130,18 +136,26 @@ def _remake(
     """What `mlforge build -f NAME@VERSION` does, of the very version that the lock has."""
     manifest, remedies = feature.manifest, Remedies(workspace)
     forgotten = remedies.forgotten(manifest, feature.commit)
+    missing = f"the rows of {feature.label} are not in this clone"
     if load is None:
         remedy = forgotten or remedies.of(manifest)
+        raise ObjectNotFound(missing, cause=remedy.note, hint=remedy.command)
+    try:
+        definitions = load()
+    except MlforgeError as error:
+        remedy = forgotten or remedies.of(manifest, is_tried=True)
+        # Where it was trained, the commit's definitions are right, and those that lie here are not.
+        is_here = workspace.history.head().commit == feature.commit
+        mend = error.hint or "mend the definitions, then type the same again"
         raise ObjectNotFound(
-            f"the rows of {feature.label} are not in this clone",
-            cause=remedy.note,
-            hint=remedy.command,
-        )
-    definitions = load()
+            f"{missing}, and the definitions that make them cannot be read",
+            cause=remedy.cause(error.message),
+            hint=mend if is_here else remedy.command,
+        ) from error
     if manifest.name not in definitions.registry.names:
         remedy = forgotten or remedies.of(manifest, is_tried=True)
         raise FeatureNotFound(
-            f"the rows of {feature.label} are not in this clone, and it is not declared here",
+            f"{missing}, and it is not declared here",
             cause=remedy.note,
             hint=remedy.command,
         )

@@ -13,6 +13,7 @@ from mlforge.errors import (
     ColumnNotFound,
     ContentDiffers,
     InvalidUsage,
+    ObjectCorrupt,
     ObjectNotFound,
     did_you_mean,
     shown,
@@ -75,7 +76,7 @@ def read_objects(
     Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
     digests = {} if columns is None else find_digests(workspace, manifest, at)
-    with _told_missing(workspace, manifest):
+    with _told(workspace, manifest):
         frame = read_frame(workspace.objects, oids, columns, _label(manifest), digests)
     _refuse_others_rows(manifest, frame.height, frame.schema, columns)
     return frame
@@ -93,7 +94,7 @@ def read_blocks(
 
     `is_verified`: that was just done. Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
-    with _told_missing(workspace, manifest):
+    with _told(workspace, manifest):
         oids = objects_of(workspace, manifest)
         paths = [workspace.objects.path(oid) for oid in oids]
         for path, oid in [] if is_verified else zip(paths, oids, strict=True):
@@ -110,8 +111,8 @@ def _label(manifest: Manifest) -> str:
 
 
 @contextmanager
-def _told_missing(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
-    """Rows that are not here are told with the command that makes them."""
+def _told(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
+    """Rows that are not here, or damaged, are told with the command that makes them again."""
     try:
         yield
     except ObjectNotFound as error:
@@ -120,6 +121,11 @@ def _told_missing(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
             f"the rows of {_label(manifest)} are not in this clone",
             cause=remedy.cause(error.message),
             hint=remedy.command,
+        ) from error
+    except ObjectCorrupt as error:
+        remedy = Remedies(workspace).of(manifest, is_forced=True)
+        raise ObjectCorrupt(
+            error.message, cause=remedy.cause(error.cause or error.message), hint=remedy.command
         ) from error
 
 
@@ -161,7 +167,7 @@ def scan_rows(
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
     _refuse_odd(manifest, columns)
-    with _told_missing(workspace, manifest):
+    with _told(workspace, manifest):
         if columns is None:
             paths = verified_paths(workspace, manifest)
         else:

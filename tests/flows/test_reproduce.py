@@ -24,6 +24,7 @@ from mlforge.flows.lock_file import lock_path, read_lock
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock
 from mlforge.schema import Column
+from tests.chunks import flip
 from tests.flows.test_remake import clone_of, hint, type_in
 from tests.shop import START, Done, Shop
 
@@ -396,6 +397,53 @@ def test_rows_that_other_definitions_made_name_the_command_that_works(
 def test_rows_of_a_version_that_every_tree_has_forgotten_are_made_again(trained: Shop) -> None:
     rebased(trained)
     shutil.rmtree(trained.root / ".git/mlforge/objects")
+    assert reproduce(trained).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "mend"),
+    [
+        (None, "cause: no definitions: ", "write features.py, or name"),
+        ("1/0\n", "cause: features.py:1: ", "mend the definitions, then"),
+    ],
+    ids=["deleted", "broken"],
+)
+def test_definitions_that_cannot_be_read_are_asked_only_for_rows_that_are_not_here(
+    trained: Shop, text: str | None, told: str, mend: str
+) -> None:
+    path = trained.root / "features.py"
+    path.unlink() if text is None else path.write_text(text)
+    assert reproduce(trained).returncode == 0
+    shutil.rmtree(trained.root / ".git/mlforge/objects")
+    done = reproduce(trained)
+    said = done.stderr.replace(f"{trained.root}/", "")
+    assert (done.returncode, told in said, hint(done)[: len(mend)]) == (3, True, mend), said
+    assert "user_spend@1.0.0 are not in this clone, and the definitions that make" in said
+    # In a later commit they are gone for good.
+    trained.git("commit", "-qam", "no definitions")
+    done = reproduce(trained)
+    assert hint(done).startswith("git switch --detach ")
+    assert type_in(trained, hint(done)).returncode == 0
+    assert "user_profile@1.0.0 are not" in reproduce(trained).stderr
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_a_corrupt_object_is_told_with_the_command_that_heals_that_version(
+    trained: Shop, is_older: bool
+) -> None:
+    if is_older:
+        moved_on(trained)
+    oid = lock_of(trained).features[0].objects[0]
+    path = next(path for path in trained.objects() if path.stem == oid.hex)
+    flip(path, 100)
+    done = reproduce(trained, "-o", "again.parquet")
+    assert (done.returncode, "user_spend@1.0.0 is corrupt" in done.stderr) == (5, True)
+    assert not [*trained.root.glob("again*"), *trained.root.glob(".tmp-*")]
+    train = trained.run(
+        "train", "spine.parquet", "-f", "user_spend@1.0.0", *TRAIN[4:], "-o", "o.csv"
+    )
+    assert (train.returncode, hint(train)) == (5, hint(done))
+    assert type_in(trained, hint(done)).returncode == 0
     assert reproduce(trained).returncode == 0
 
 
