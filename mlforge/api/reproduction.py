@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from mlforge.api.store import LocalStore
 from mlforge.errors import (
     FeatureNotFound,
     MlforgeError,
+    ObjectCorrupt,
     ObjectNotFound,
     RowsNotMadeAgain,
     SpineNotFound,
@@ -21,11 +22,12 @@ from mlforge.errors import (
 from mlforge.flows.blocks import Blocks
 from mlforge.flows.lock import lock_of
 from mlforge.flows.lock_file import read_lock
-from mlforge.flows.remedy import Remedies
+from mlforge.flows.remedy import Remedies, Remedy
 from mlforge.flows.reproduce import Reproduced, is_spine_of
 from mlforge.flows.reproduce import reproduce as make_again
 from mlforge.flows.save import Output
 from mlforge.flows.workspace import Workspace
+from mlforge.ids import hash_file
 from mlforge.lock import Lock, LockedFeature
 from mlforge.plugins import check_engine
 
@@ -82,17 +84,46 @@ def compared(
         _remake(workspace, feature, load, engine)
 
     with nullcontext() if output is None else Output(output) as written:
-        made = make_again(
-            workspace,
-            read,
-            rows,
-            deliver=written.write if written else lambda block: None,
-            remake=remake,
-            on_event=noting(on_event),
-        )
+        with _healing(workspace, read):
+            made = make_again(
+                workspace,
+                read,
+                rows,
+                deliver=written.write if written else lambda block: None,
+                remake=remake,
+                on_event=noting(on_event),
+            )
         if written and made.trained is not None:
             written.publish(lock_of(made.trained, asked, workspace.root), None)
     return made.told
+
+
+@contextmanager
+def _healing(workspace: Workspace, lock: Lock) -> Iterator[None]:
+    """Damage of a version that no ref has any more is told with what heals it, too."""
+    try:
+        yield
+    except ObjectCorrupt as error:
+        remedies = (_heals(workspace, feature) for feature in lock.features)
+        remedy = next(filter(None, remedies), None)
+        if remedy is None:
+            raise
+        raise ObjectCorrupt(
+            error.message, cause=remedy.cause(error.cause or ""), hint=remedy.command
+        ) from error
+
+
+def _heals(workspace: Workspace, feature: LockedFeature) -> Remedy | None:
+    remedies = Remedies(workspace)
+    for oid in filter(workspace.objects.has, feature.objects):
+        path = workspace.objects.path(oid)
+        if hash_file(path) == oid.hex or remedies.is_held(feature.manifest):
+            continue
+        return remedies.forgotten(feature.manifest, feature.commit, is_forced=True) or Remedy(
+            f"rm {shlex.quote(str(path))}",
+            "no commit has this version any more, and reproduce makes rows that are not here",
+        )
+    return None
 
 
 def _given(spine: Spine) -> tuple[Path | None, Blocks]:

@@ -25,7 +25,7 @@ from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock
 from mlforge.schema import Column
 from tests.chunks import flip
-from tests.flows.test_remake import clone_of, hint, type_in
+from tests.flows.test_remake import clone_of, hint, type_in, type_in_a_shell
 from tests.shop import START, Done, Shop
 
 WINDOWS, MORE = '["7d", "30d"]', '["7d", "14d", "30d"]'
@@ -445,6 +445,29 @@ def test_a_corrupt_object_is_told_with_the_command_that_heals_that_version(
     assert (train.returncode, hint(train)) == (5, hint(done))
     assert type_in(trained, hint(done)).returncode == 0
     assert reproduce(trained).returncode == 0
+
+
+def reset(shop: Shop) -> None:
+    """No ref has the commits of the versions, and git still has them."""
+    shop.git("reset", "-q", "--hard", shop.git("rev-list", "--max-parents=0", "HEAD").strip())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [(reset, "git switch --detach "), (rebased, "rm "), (renumbered, "rm ")]
+)
+def test_a_corrupt_object_of_a_version_that_no_ref_has_is_healed_by_the_hint(
+    trained: Shop, change: Callable[[Shop], None], told: str
+) -> None:
+    events = (trained.root / "data/events.parquet").read_bytes()
+    change(trained)
+    (trained.root / "data/events.parquet").write_bytes(events)
+    oid = lock_of(trained).features[0].objects[0]
+    flip(next(path for path in trained.objects() if path.stem == oid.hex), 100)
+    done = reproduce(trained)
+    assert (done.returncode, hint(done)[: len(told)]) == (5, told), done.stderr
+    assert type_in_a_shell(trained, hint(done)).returncode == 0
+    done = reproduce(trained)
+    assert (done.returncode, done.stdout.splitlines()[-1][:6]) == (0, "equal "), done.stderr
 
 
 def test_rows_of_a_number_that_means_other_content_now_leave_its_view_alone(
