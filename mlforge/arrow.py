@@ -9,7 +9,9 @@ import pyarrow.compute as pc
 
 from mlforge.errors import InvalidTimes, MlforgeError, UnsupportedType
 from mlforge.schema import Column, Schema
-from mlforge.types.arrow import from_arrow, to_arrow
+from mlforge.types.arrow import from_arrow, scalar, to_arrow
+
+_ZERO = scalar(pa.int64(), bytes(8))
 
 
 class ArrowFrame(Protocol):
@@ -63,9 +65,9 @@ def _canonical(array: pa.Array, target: pa.DataType) -> pa.Array:
 
 
 def _canonical_list(array: pa.Array, target: pa.LargeListType) -> pa.Array:
-    lengths = pc.fill_null(pc.cast(pc.list_value_length(array), pa.int64()), 0)
+    lengths = pc.fill_null(pc.cast(pc.list_value_length(array), pa.int64()), _ZERO)
     ends = pc.cumulative_sum(lengths)
-    offsets = pa.concat_arrays([pa.array([0], pa.int64()), ends])
+    offsets = pa.concat_arrays([pa.repeat(_ZERO, 1), ends])
     values = _canonical(array.flatten(), target.value_type)
     mask = pc.is_null(array) if array.null_count else None
     return pa.LargeListArray.from_arrays(offsets, values, type=target, mask=mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,22 @@ from mlforge.canonical import encode
 from mlforge.ids import ContentHash, Hasher
 from mlforge.schema import Column, Schema
 from mlforge.types import DataType, TypeKind
+from mlforge.types.arrow import scalar
 
 # Rows hashed at a time: what fits the cache. It bounds memory and cannot change a digest.
 _BLOCK_ROWS = 1 << 16
 # The bits of infinity: as integers, those of positive floats are below and of NaNs above.
 _INFINITY = {TypeKind.FLOAT32: 0x7F800000, TypeKind.FLOAT64: 0x7FF0000000000000}
+_ZEROS = {
+    TypeKind.FLOAT32: scalar(pa.float32(), bytes(4)),
+    TypeKind.FLOAT64: scalar(pa.float64(), bytes(8)),
+}
+_NANS = {
+    TypeKind.FLOAT32: scalar(pa.float32(), struct.pack("=f", math.nan)),
+    TypeKind.FLOAT64: scalar(pa.float64(), struct.pack("=d", math.nan)),
+}
+_FALSE = scalar(pa.bool_(), bytes(1))
+_NO_ITEMS = scalar(pa.int64(), bytes(8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +153,7 @@ class _Booleans(_ColumnHasher):
     """A byte a value."""
 
     def _take(self, block: pa.Array) -> None:
-        self._values.update(_bytes_of_booleans(pc.fill_null(block, False)))
+        self._values.update(_bytes_of_booleans(pc.fill_null(block, _FALSE)))
 
 
 class _Texts(_ColumnHasher):
@@ -149,7 +161,9 @@ class _Texts(_ColumnHasher):
 
     def _take(self, block: pa.Array) -> None:
         if block.null_count:
-            block = pc.fill_null(block, b"" if self._type.kind is TypeKind.BINARY else "")
+            # Offsets of either width, all of them zero, and no bytes.
+            nothing = [None, pa.py_buffer(bytes(16)), pa.py_buffer(b"")]
+            block = pc.fill_null(block, pa.Array.from_buffers(block.type, 1, nothing)[0])
         self._lengths.update(_fixed_bytes(pc.cast(pc.binary_length(block), pa.int64())))
         self._values.update(_joined_bytes(block))
 
@@ -162,7 +176,7 @@ class _Lists(_ColumnHasher):
         self._items = _hasher(type.inner[0])
 
     def _take(self, block: pa.Array) -> None:
-        lengths = pc.fill_null(pc.cast(pc.list_value_length(block), pa.int64()), 0)
+        lengths = pc.fill_null(pc.cast(pc.list_value_length(block), pa.int64()), _NO_ITEMS)
         self._lengths.update(_fixed_bytes(lengths))
         for items in _blocks(pa.chunked_array([block.flatten()])):
             self._items.update(items)
@@ -220,8 +234,8 @@ def _canonical_values(block: pa.Array, type: DataType) -> pa.Array:
         return filled
     if not _may_be_odd(filled, type):
         return filled
-    positive = pc.add(filled, pa.scalar(0.0, block.type))
-    return pc.if_else(pc.is_nan(positive), pa.scalar(float("nan"), block.type), positive)
+    positive = pc.add(filled, _ZEROS[type.kind])
+    return pc.if_else(pc.is_nan(positive), _NANS[type.kind], positive)
 
 
 def _may_be_odd(block: pa.Array, type: DataType) -> bool:
@@ -238,9 +252,7 @@ def _may_be_odd(block: pa.Array, type: DataType) -> bool:
 
 
 def _zeroed(block: pa.Array) -> pa.Array:
-    width = block.type.bit_width // 8
-    zero = pa.Array.from_buffers(block.type, 1, [None, pa.py_buffer(bytes(width))])
-    return pc.fill_null(block, zero[0])
+    return pc.fill_null(block, scalar(block.type, bytes(block.type.bit_width // 8)))
 
 
 def _bytes_of_booleans(block: pa.BooleanArray) -> memoryview:

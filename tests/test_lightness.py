@@ -78,6 +78,42 @@ def test_a_command_that_reads_no_rows_is_light(shop: Shop, arguments: list[str])
     assert "mlforge.definitions.feature" not in modules
 
 
+ODD = """
+import mlforge as mlf
+
+@mlf.feature(source="odd.parquet", keys=["k"], timestamp="t")
+def odd(rows):
+    return rows
+"""
+ODD_TRAINING = """
+import os, sys
+from datetime import UTC, datetime
+os.chdir(sys.argv[1])
+sys.path.insert(0, "")
+import mlforge as mlf, odd, polars as pl
+store = mlf.Definitions(name="odd", features=[odd])
+times = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 3)]
+if sys.argv[2] == "build":
+    numbers = {"n": [-0.0, float("nan"), None], "is_new": [True, None, False]}
+    others = {"text": ["x", None, ""], "tags": [["x"], None, []]}
+    rows = pl.DataFrame({"k": ["a", "a", "b"], "t": times, **numbers, **others})
+    rows.write_parquet("odd.parquet")
+    store.build()
+else:
+    spine = pl.DataFrame({"k": ["a", "c", None], "t": times})
+    training = store.get_training_data(spine, ["odd"], timestamp="t")
+    assert training["tags"].to_list() == [["x"], None, None]
+"""
+
+
+def test_training_leaves_pandas_alone(shop: Shop) -> None:
+    """It takes longer to import than many joins; here only tests have it."""
+    (shop.root / "odd.py").write_text(ODD)
+    begin = f"import sys; sys.argv = ['', {str(shop.root)!r}, %r]\n{ODD_TRAINING}"
+    loaded_by(begin % "build")
+    assert "pandas" not in loaded_by(begin % "train")
+
+
 def run_by(arguments: list[str]) -> set[str]:
     """The modules of a process that ran `mlforge ARGUMENTS`."""
     return loaded_by(

@@ -63,7 +63,9 @@ class Ages:
             return None
         ages = self._all()
         lower, higher = math.floor((self.count - 1) * 0.5), math.ceil((self.count - 1) * 0.9)
-        ages.partition([lower, higher])
+        # One at a time, which numpy does with vectors.
+        ages.partition(lower)
+        ages[lower:].partition(higher - lower)
         return Quantiles(
             youngest=int(ages[: lower + 1].min()),
             median=int(ages[lower]),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,9 @@ _CODE = "key code"
 _BLOCK = 16_384
 # A key with more rows than this is searched alone: few can exist, and halving costs by the longest.
 _LONG = 4_096
+
+# Of each byte.
+_BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,22 @@ class Matches:
         ages: Int64s = self.since[self.places.to_numpy()]
         return ages
 
+    def distinct(self, height: int) -> tuple[pl.Series, Matches]:
+        """Which rows of a table of this height are found, and these matches in those alone."""
+        if not height:
+            return pl.Series(dtype=pl.Boolean), self
+        is_found = np.zeros(height, np.bool_)
+        has_found = self.found >= 0
+        is_found[self.found[has_found]] = True
+        # How many are found before each eighth row, and of the seven after it.
+        bits = np.packbits(is_found, bitorder="little")
+        counts = _BITS_SET.take(bits)
+        before = np.cumsum(counts, dtype=np.int64) - counts
+        eighths = np.maximum(self.found, 0) >> 3
+        own = bits.take(eighths) & ((1 << (self.found & 7)) - 1).astype(np.uint8)
+        numbers = before.take(eighths) + _BITS_SET.take(own)
+        return pl.Series(is_found), replace(self, found=np.where(has_found, numbers, -1))
+
     @property
     def ages_found(self) -> Int64s:
         """The ages of the rows that were found, in no order that means anything."""
@@ -67,25 +87,33 @@ class Matches:
 class Timeline:
     """A table's rows by key and time, ready to be asked.
 
-    `table`: its keys and times, sorted by (keys, timestamp, created) and unique in them, which
-    every build is. Rule: docs/semantics.md#point-in-time-join.
+    `parts`: its keys and times, in parts that are sorted by (keys, timestamp, created) and unique
+    in them, which every build is; at least one. `height`: the rows of all of them. Rule:
+    docs/semantics.md#point-in-time-join.
     """
 
-    def __init__(self, table: pl.DataFrame, rule: PitRule) -> None:
-        keys = table.select(rule.keys).rechunk()
-        starts = _starts(keys)
+    def __init__(self, parts: Iterable[pl.DataFrame], height: int, rule: PitRule) -> None:
         self._rule = rule
-        self._known = keys[starts].with_columns(pl.Series(_CODE, np.arange(len(starts))))
-        self._bounds = np.append(starts, table.height)
-        self._times: Int64s | None = None
+        times, created = (_room(name, height) for name in (rule.timestamp, rule.created))
+        firsts, starts, at = list[pl.DataFrame](), list[Int64s](), 0
+        for part in parts:
+            keys = part.select(rule.keys)
+            own = _starts(keys)
+            firsts.append(keys[own])
+            starts.append(own + at)
+            for name, numbers in ((rule.timestamp, times), (rule.created, created)):
+                if name is not None and numbers is not None:
+                    numbers[at : at + part.height] = microseconds(part[name])
+            at += part.height
+        known, bounds = pl.concat(firsts), np.concatenate(starts)
+        # Each part begins with a key, which may be the one before it.
+        own = _starts(known)
+        self._known = known[own].with_columns(pl.Series(_CODE, np.arange(len(own))))
+        self._bounds = np.append(bounds[own], height)
+        self._times = times
         self._visible: Visibility | None = None
-        if rule.timestamp is not None:
-            self._times = microseconds(table[rule.timestamp])
-            if rule.created is not None:
-                created = microseconds(table[rule.created])
-                self._visible = visibility_of(
-                    self._times, created, self._bounds, rule.exact_matches
-                )
+        if times is not None and created is not None:
+            self._visible = visibility_of(times, created, self._bounds, rule.exact_matches)
 
     def match(self, questions: Questions) -> Matches:
         """Find for each question the last row known at its time.
@@ -131,22 +159,24 @@ class Timeline:
 
 
 def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
-    """The matched rows of a table's columns, in the spine's order; nulls where there is none.
-
-    First in the table's order: what lies together in memory is read together.
-    """
-    found = pl.Series(matches.found)
-    index = found.set(found < 0, None).cast(pl.get_index_type())
-    return values.select(pl.all().gather(index)).select(pl.all().gather(matches.places))
+    """The matched rows of a table's columns, in the spine's order; nulls where there is none."""
+    found = pl.Series(matches.rows)
+    # Of a frame Polars gathers all columns at once, in a fifth of the time of expressions.
+    return values.rechunk()[found.set(found < 0, None).cast(pl.get_index_type())]
 
 
 # -- matching ---------------------------------------------------------------------------------
 
 
 def _starts(keys: pl.DataFrame) -> Int64s:
-    """Where each key's rows begin."""
+    """Where each key's rows begin, first of all with the first row."""
     is_first = pl.any_horizontal(pl.all().ne_missing(pl.all().shift()))
     return keys.select(is_first.arg_true().cast(pl.Int64)).to_series().to_numpy()
+
+
+def _room(column: str | None, height: int) -> Int64s | None:
+    """For all of a column's instants: its parts are let go of while they come."""
+    return None if column is None else np.empty(height, np.int64)
 
 
 def _each(rows: Int64s, questions: Questions) -> Int64s:
@@ -205,36 +235,43 @@ def _bisect(times: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
 def _stride(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
     """The last known row of each range, or the one before it: halving strides, in all at once."""
     is_known = np.less_equal if is_exact else np.less
-    last = begins - 1
+    last, most = begins - 1, ends - 1
     for bit in reversed(range(int((ends - begins).max(initial=0)).bit_length())):
-        reach = last + (1 << bit)
-        # Beyond its range, a row reads another key's time, or the table's last: never taken.
-        known = is_known(times.take(reach, mode="clip"), wanted) & (reach < ends)
-        last = np.where(known, reach, last)
+        # Not beyond its range: if its last row is known, all before it are.
+        reach = np.minimum(last + (1 << bit), most)
+        known = is_known(times.take(reach, mode="clip"), wanted)
+        # What is known is as good as random: to choose by it costs five times as much.
+        last += (reach - last) * known
     return last
 
 
 def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule, places: pl.Series) -> Matches:
     """The matches that `max_age` leaves. Ages are computed for all rows, and kept for some."""
-    found = rows >= 0
-    if not found.any():
+    keeps = rows >= 0
+    if not keeps.any():
         return Matches(rows, np.zeros_like(rows), places)
-    horizon = np.int64(_LAST if rule.horizon is None else rule.horizon)
-    late = np.where(seen > horizon, _since(seen, horizon), np.uint64(0))
     if rule.interval is None:
         age = _since(seen, times[rows])
     else:
-        age = _bucket_age(seen, found, times[rows[found]], rule)
-    keeps = found if rule.max_age is None else found & (age <= rule.max_age)
-    late = np.where(keeps, late, np.uint64(0))
-    return Matches(
-        found=np.where(keeps, rows, -1),
-        since=np.where(keeps, np.minimum(age, _LAST), 0).astype(np.int64),
-        places=places,
-        past_horizon=int(np.count_nonzero(late)),
-        furthest=int(late.max()),
-        too_old=int(np.count_nonzero(found & ~keeps)),
-    )
+        age = _bucket_age(seen, keeps, times[rows[keeps]], rule)
+    too_old = 0
+    if rule.max_age is not None:
+        found = int(np.count_nonzero(keeps))
+        keeps &= age <= rule.max_age
+        rows, too_old = np.where(keeps, rows, -1), found - int(np.count_nonzero(keeps))
+    # Of what is at most the greatest signed number, the bits are the same.
+    since = np.minimum(age, np.uint64(_LAST), out=age).view(np.int64)
+    np.copyto(since, 0, where=~keeps)
+    late, furthest = _beyond(seen, keeps, rule.horizon)
+    return Matches(rows, since, places, past_horizon=late, furthest=furthest, too_old=too_old)
+
+
+def _beyond(seen: Int64s, keeps: Flags, horizon: int | None) -> tuple[int, int]:
+    """How many of the kept rows are seen after the horizon, and how far after it at most."""
+    if horizon is None:
+        return 0, 0
+    late = seen[keeps & (seen > horizon)]
+    return len(late), int(late.max()) - horizon if len(late) else 0
 
 
 def _bucket_age(seen: Int64s, found: Flags, times: Int64s, rule: PitRule) -> UInt64s:

@@ -1,4 +1,4 @@
-"""Ahead: the rows of the next feature are read while one is joined."""
+"""Ahead: the next feature is verified, and its keys and times read, while one is joined."""
 
 from __future__ import annotations
 
@@ -7,24 +7,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-import polars as pl
-
 from mlforge.flows.joining import Joining
 
-# Larger objects wait for their turn: two tables are in memory while one is read ahead.
-_MOST_BYTES = 128 << 20
+# More rows wait for their turn: two features' times are in memory while one is read ahead.
+_MOST_ROWS = 1 << 25
 
 
 class Ahead:
-    """Opens each of the joinings when it is needed, once, in their order."""
+    """Reads each of the joinings once, in their order; the first one at once."""
 
     def __init__(self, joinings: Sequence[Joining]) -> None:
         self._joinings = joinings
         self._pool = ThreadPoolExecutor(1)
-        self._opened = 0
-        self._next: Future[pl.DataFrame] | None = None
+        self._reads = list[Future[None]]()
 
     def __enter__(self) -> Self:
+        self._read(0)
         return self
 
     def __exit__(
@@ -35,22 +33,21 @@ class Ahead:
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def open(self, number: int) -> Joining:
-        """The joining of this number, with its rows.
+    def wait(self, number: int) -> None:
+        """Until the joining of this number is read.
 
         Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
         """
-        joining = self._joinings[number]
-        if number == self._opened:
-            table = joining.read() if self._next is None else self._next.result()
-            self._opened += 1
-            self._next = self._read(self._opened)
-            joining.open(table)
-        return joining
+        if number == len(self._reads):
+            self._read(number)
+        self._reads[number].result()
+        after = number + 1
+        if after == len(self._reads) and self._is_small(after):
+            self._read(after)
 
-    def _read(self, number: int) -> Future[pl.DataFrame] | None:
-        if number == len(self._joinings):
-            return None
-        joining = self._joinings[number]
-        size = sum(part.bytes for part in joining.selected.manifest.parts)
-        return self._pool.submit(joining.read) if size <= _MOST_BYTES else None
+    def _is_small(self, number: int) -> bool:
+        few = self._joinings[number : number + 1]
+        return any(joining.selected.manifest.rows <= _MOST_ROWS for joining in few)
+
+    def _read(self, number: int) -> None:
+        self._reads += [self._pool.submit(j.read) for j in self._joinings[number : number + 1]]

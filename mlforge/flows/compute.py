@@ -24,7 +24,8 @@ from mlforge.flows.spill import spill
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ContentHash
 from mlforge.manifest import Manifest, Part
-from mlforge.objects.parquet import TableWriter, read_column, read_frame
+from mlforge.objects.parquet import TableWriter, read_column
+from mlforge.objects.scan import read_frame
 from mlforge.profile import Profile
 
 # Rows up to so many bytes are kept until their statistics are taken; more are read again.

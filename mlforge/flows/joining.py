@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 
 from mlforge.engines.ages import Ages
 from mlforge.engines.join import Matches, Timeline, take
 from mlforge.engines.questions import Questions
 from mlforge.flows.keys import Keys, keys_of
-from mlforge.flows.read import read_objects
+from mlforge.flows.read import scan_objects
 from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
+from mlforge.objects.scan import Scan
 from mlforge.pit import PitRule, Rule
 from mlforge.provenance import FeatureMatch, Pin
+from mlforge.types.arrow import to_arrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +78,32 @@ class Joining:
         self.selected = selected
         self._workspace = workspace
         self._rule = pit_rule(selected.manifest, rule.exact_matches)
-        self._spine = columns
-        self._keys: Keys | None = None
+        keys = keys_of(selected.manifest)
+        self._keys = Keys(keys, selected.on, _types(selected.manifest, keys.keys), columns.columns)
+        self._scan: Scan | None = None
         self._timeline: Timeline | None = None
-        self._values = pl.DataFrame()
+        self._values: pl.DataFrame | None = None
         self._told = _Told(Ages(folder))
 
-    def read(self) -> pl.DataFrame:
-        """The rows, verified. Raises ObjectNotFound, ObjectCorrupt, ContentDiffers."""
+    def read(self) -> None:
+        """Verify the rows, and read their keys and times; in any thread, once.
+
+        Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
+        """
         manifest, names = self.selected.manifest, self.selected.names
         needed = [*manifest.schema.order, *names]
         if manifest.created is not None and manifest.created not in names:
             needed.append(manifest.created)
         pin = self.selected.pin
-        return read_objects(self._workspace, manifest, pin.objects, needed, pin.commit)
-
-    def open(self, table: pl.DataFrame) -> None:
-        """Begin, with the rows that were read."""
-        selected = self.selected
-        types = {key: table.schema[key] for key in selected.manifest.schema.keys}
-        self._keys = Keys(keys_of(selected.manifest), selected.on, types, self._spine.columns)
-        self._timeline = Timeline(table, self._rule)
-        self._values = table.select(
-            pl.col(own).alias(called) for own, called in selected.names.items()
-        )
+        scan = scan_objects(self._workspace, manifest, pin.objects, needed, pin.commit)
+        asked = (*self._rule.keys, self._rule.timestamp, self._rule.created)
+        parts = scan.batches([name for name in dict.fromkeys(asked) if name is not None])
+        self._timeline = Timeline(parts, scan.height, self._rule)
+        self._scan = scan
 
     def close(self) -> None:
         """Let go of the rows."""
-        self._timeline, self._values = None, pl.DataFrame()
+        self._timeline = self._scan = self._values = None
 
     def questions(
         self, block: pl.DataFrame, instants: pl.Series | None, before: Questions | None
@@ -112,7 +113,6 @@ class Joining:
         `before`: what they ask of another one, which may be the same. Raises InvalidSpine,
         ColumnNotFound.
         """
-        assert self._keys is not None
         keys = self._keys.of(block)
         if keys is None:
             return None
@@ -120,16 +120,27 @@ class Joining:
 
     def check(self) -> None:
         """Raises KeyTypeMismatch for all rows so far."""
-        assert self._keys is not None
         self._keys.check()
 
-    def columns(self, questions: Questions) -> pl.DataFrame:
-        """Its columns for these rows, in the spine's order. Raises InvalidSpine."""
+    def columns(self, questions: Questions, *, are_all: bool) -> pl.DataFrame:
+        """Its columns for these rows, in the spine's order. Raises InvalidSpine, ObjectCorrupt.
+
+        `are_all`: no others will be asked for, so what these do not see need not stay in memory.
+        """
         assert self._timeline is not None
+        assert self._scan is not None
         matches = self._timeline.match(questions)
         is_timed = self._rule.timestamp is not None
         self._told.add(matches, questions.without_key(is_timed=is_timed))
+        if are_all:
+            is_seen, matches = matches.distinct(self._scan.height)
+            return take(self._named(self._scan.where(is_seen, list(self.selected.names))), matches)
+        if self._values is None:
+            self._values = self._named(self._scan.frame(list(self.selected.names)))
         return take(self._values, matches)
+
+    def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.select(pl.col(own).alias(name) for own, name in self.selected.names.items())
 
     def told(self) -> FeatureMatch:
         """How all rows of the spine met it; afterwards it is over."""
@@ -152,6 +163,13 @@ class Joining:
             too_old=told.too_old,
             without_key=told.without_key,
         )
+
+
+def _types(manifest: Manifest, columns: Sequence[str]) -> Mapping[str, pl.DataType]:
+    """The types as which Polars reads a version's columns."""
+    # Other ways to an empty array import pandas where it is, which takes longer than many joins.
+    arrays = (pa.nulls(0, to_arrow(manifest.schema.type_of(name))) for name in columns)
+    return {name: pl.Series(array).dtype for name, array in zip(columns, arrays, strict=True)}
 
 
 class _Told:

@@ -26,7 +26,7 @@ from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.parquet import read_frame, verify_columns, verify_object
+from mlforge.objects.scan import Scan, verify_columns, verify_object
 from mlforge.schema import Column
 
 
@@ -42,7 +42,7 @@ def read_rows(
     _refuse_odd(manifest, columns)
     # Whole rows need no digests.
     at = None if columns is None else holder(workspace, resolved)
-    return read_objects(workspace, manifest, objects_of(workspace, manifest), columns, at)
+    return scan_objects(workspace, manifest, objects_of(workspace, manifest), columns, at).frame()
 
 
 def _refuse_odd(manifest: Manifest, columns: Sequence[str] | None) -> None:
@@ -62,13 +62,13 @@ def _refuse_odd(manifest: Manifest, columns: Sequence[str] | None) -> None:
             )
 
 
-def read_objects(
+def scan_objects(
     workspace: Workspace,
     manifest: Manifest,
     oids: Sequence[ObjectId],
     columns: Sequence[str] | None,
     at: CommitId | None,
-) -> pl.DataFrame:
+) -> Scan:
     """The rows of objects that hold a version, verified.
 
     `at`: the commit that has the version; None: it is a draft.
@@ -77,9 +77,9 @@ def read_objects(
     """
     digests = {} if columns is None else find_digests(workspace, manifest, at)
     with _told(workspace, manifest):
-        frame = read_frame(workspace.objects, oids, columns, _label(manifest), digests)
-    _refuse_others_rows(manifest, frame.height, frame.schema, columns)
-    return frame
+        scan = Scan(workspace.objects, oids, columns, _label(manifest), digests)
+    _refuse_others_rows(manifest, scan.height, scan.schema, columns)
+    return scan
 
 
 def read_blocks(

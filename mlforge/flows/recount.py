@@ -14,7 +14,7 @@ from mlforge.errors import MlforgeError
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.parquet import read_frame
+from mlforge.objects.scan import read_frame
 from mlforge.profile import Profile
 
 

@@ -142,32 +142,34 @@ def _deliver_all(
 ) -> int:
     """Join block by block, and hand each on; answers how many rows there were.
 
-    In the last block, which mostly is the only one, each feature's rows are let go of before the
-    next one's are used: so only a spine of several blocks needs all of them in memory. Of keys
-    that do not fit all are told: the blocks after the first such one are only looked at.
+    A spine of one block, which most are, needs of each feature only the rows that it sees, and one
+    feature at a time; of several blocks, all rows of all features. Of keys that do not fit all are
+    told: the blocks after the first such one are only looked at.
     """
     chosen = [joining.selected for joining in joinings]
     width = spine.columns.width + sum(len(s.names) for s in chosen)
     done, fits = 0, True
     with Ahead(joinings) as ahead:
         for block, is_last in spine.blocks(width):
-            instants, questions, output = _instants(block, rule, chosen), None, block
-            for number, selected in enumerate(chosen):
-                on_event(TrainEvent(selected.label, number + 1, len(chosen), done, spine.rows))
-                joining = ahead.open(number)
+            instants, questions = _instants(block, rule, chosen), None
+            output, are_all = list[pl.Series](), is_last and not done
+            for number, joining in enumerate(joinings):
+                label = joining.selected.label
+                on_event(TrainEvent(label, number + 1, len(chosen), done, spine.rows))
                 asked = joining.questions(block, instants, questions)
                 if is_last:
                     joining.check()
                 fits = fits and asked is not None
+                ahead.wait(number)
                 if asked is not None and fits:
-                    columns, questions = joining.columns(asked), asked
+                    columns, questions = joining.columns(asked, are_all=are_all), asked
                     tally.take(columns)
-                    output = output.hstack(columns.get_columns())
+                    output += columns.get_columns()
                 if is_last:
                     joining.close()
             if fits:
                 tally.take(block)
-                deliver(output)
+                deliver(block.hstack(output))
             done += block.height
     return done
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from io import BufferedIOBase
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,56 +18,85 @@ from mlforge.objects.files import storage_errors
 _MAGIC = b"PAR1"
 # After the footer: its length in 4 bytes, and the magic.
 _TAIL = 8
+# Read at a time, so that what is hashed is still in the cache.
+_PIECE = 1 << 20
 
 
 def digest_columns(path: Path, oid: ObjectId) -> ObjectDigests:
     """The digests of an object that is known to be whole. Raises ObjectCorrupt, StorageFailed."""
     with storage_errors(path, "read"), path.open("rb") as file:
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    footer = _footer(data)
-    columns = {name: _digest(data, chunks) for name, chunks in _chunks(data, None).items()}
+        footer = _footer(file)
+        chunks = _chunks(footer, None, _size(file))
+        columns = {name: _digest(file, of) for name, of in chunks.items()}
     return ObjectDigests(oid, BytesDigest(hash_bytes(footer)), columns)
 
 
-def are_whole(data: memoryview, expected: ObjectDigests, columns: Sequence[str]) -> bool:
+def are_whole(file: BufferedIOBase, expected: ObjectDigests, columns: Sequence[str]) -> bool:
     """Whether a file's footer and these of its columns have the digests that they should have.
 
     No other byte of the file says what these columns hold.
     """
     try:
+        footer = _footer(file)
         # Nothing of a footer is looked at before it is known.
-        if hash_bytes(_footer(data)) != expected.footer.hex:
+        if hash_bytes(footer) != expected.footer.hex:
             return False
-        chunks = _chunks(data, columns)
+        chunks = _chunks(footer, columns, _size(file))
     except MlforgeError:
         return False
     return all(
-        name in chunks and _digest(data, chunks[name]) == expected.columns.get(name)
+        name in chunks and _digest(file, chunks[name]) == expected.columns.get(name)
         for name in columns
     )
 
 
-def _digest(data: memoryview, chunks: Iterable[slice]) -> BytesDigest:
-    return BytesDigest(hash_pieces(data[chunk] for chunk in chunks))
+def _digest(file: BufferedIOBase, chunks: Iterable[slice]) -> BytesDigest:
+    return BytesDigest(hash_pieces(piece for chunk in chunks for piece in _pieces(file, chunk)))
 
 
-def _footer(data: memoryview) -> memoryview:
+def _pieces(file: BufferedIOBase, chunk: slice) -> Iterator[memoryview]:
+    """The bytes of a place, each piece in the memory of the one before."""
+    buffer = memoryview(bytearray(min(_PIECE, chunk.stop - chunk.start)))
+    file.seek(chunk.start)
+    left = chunk.stop - chunk.start
+    while left:
+        # A file that has become shorter has another digest.
+        if not (size := file.readinto(buffer[:left])):
+            return
+        yield buffer[:size]
+        left -= size
+
+
+def _size(file: BufferedIOBase) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def _footer(file: BufferedIOBase) -> bytes:
     """From the footer's first byte to the end of the file."""
-    length = int.from_bytes(data[-_TAIL:-4], "little")
-    begin = len(data) - _TAIL - length
-    if data[:4] != _MAGIC or data[-4:] != _MAGIC or begin < len(_MAGIC):
+    size = _size(file)
+    file.seek(0)
+    head = file.read(len(_MAGIC))
+    file.seek(max(size - _TAIL, 0))
+    tail = file.read(_TAIL)
+    begin = size - _TAIL - int.from_bytes(tail[:4], "little")
+    if head != _MAGIC or tail[4:] != _MAGIC or begin < len(_MAGIC):
         raise ObjectCorrupt("it is no Parquet file")
-    return data[begin:]
+    file.seek(begin)
+    return file.read(size - begin)
 
 
-def _chunks(data: memoryview, wanted: Collection[str] | None) -> Mapping[str, list[slice]]:
-    """By column, its chunks in the order of the row groups; of a nested one, all its leaves'."""
+def _chunks(footer: bytes, wanted: Collection[str] | None, size: int) -> Mapping[str, list[slice]]:
+    """By column, its chunks in the order of the row groups; of a nested one, all its leaves'.
+
+    `size`: of the file.
+    """
     try:
-        found = _told(pq.read_metadata(pa.BufferReader(pa.py_buffer(data))), wanted)
+        # As a file of nothing but a footer, which says where all the rest is.
+        found = _told(pq.read_metadata(pa.BufferReader(_MAGIC + footer)), wanted)
     # Names that are no text are a ValueError, as most of Arrow's own errors are.
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ObjectCorrupt("its footer cannot be read", cause=str(error)) from error
-    _refuse_odd_places(found.values(), len(data) - len(_footer(data)))
+    _refuse_odd_places(found.values(), size - len(footer))
     return found
 
 

@@ -1,22 +1,15 @@
-"""Parquet: the one writer and the one verified reader of tables."""
+"""Parquet: the one writer of tables."""
 
 from __future__ import annotations
 
-import mmap
-import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlforge.digests import ObjectDigests, is_large
-from mlforge.errors import ObjectCorrupt, UnsupportedType
-from mlforge.ids import ObjectId, hash_bytes, hash_file
-from mlforge.objects.base import ObjectStore
-from mlforge.objects.columns import are_whole
+from mlforge.errors import UnsupportedType
 from mlforge.objects.files import storage_errors
 
 # Fixed, so that one writer's equal tables give equal bytes, and small enough that a reader's
@@ -112,90 +105,3 @@ def read_column(path: Path, name: str) -> pl.Series:
     """One column of a file that this process has written."""
     with storage_errors(path, "read"):
         return pl.read_parquet(path, columns=[name], glob=False)[name]
-
-
-def read_frame(
-    objects: ObjectStore,
-    oids: Sequence[ObjectId],
-    columns: Sequence[str] | None,
-    where: str,
-    digests: Mapping[ObjectId, ObjectDigests] | None = None,
-) -> pl.DataFrame:
-    """The rows of a version's objects, in order, after their bytes were hashed.
-
-    Of a large object with `digests`, only the bytes of `columns` and of what says where they are.
-    `where` names feature and version in errors. Raises ObjectNotFound, ObjectCorrupt.
-    """
-    known = digests or {}
-    return pl.concat([_read(objects.path(o), o, columns, where, known.get(o)) for o in oids])
-
-
-def _read(
-    path: Path,
-    oid: ObjectId,
-    columns: Sequence[str] | None,
-    where: str,
-    expected: ObjectDigests | None,
-) -> pl.DataFrame:
-    with storage_errors(path, "read"), path.open("rb") as file:
-        if not is_large(os.fstat(file.fileno()).st_size):
-            data = file.read()
-            _refuse_damaged(data, oid, where)
-            return _parse(data, oid, columns, where)
-        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        # Digests that do not fit decide nothing: the object's name does.
-        if columns is None or expected is None or not are_whole(mapped, expected, columns):
-            _refuse_damaged(mapped, oid, where)
-        # A mapping is copied by Polars; the file of the mapping it maps itself.
-        return _parse(file, oid, columns, where)
-
-
-def _parse(
-    data: bytes | IO[bytes], oid: ObjectId, columns: Sequence[str] | None, where: str
-) -> pl.DataFrame:
-    # Polars reads twice as fast as pyarrow, whose reading threads abort some processes at exit.
-    wanted = None if columns is None else list(columns)
-    try:
-        frame = pl.read_parquet(data, columns=wanted)
-    # Before 2.0 Polars panics at some broken files, and a panic is no Exception.
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise _corrupt(oid, where, str(error)) from error
-    return frame if wanted is None else frame.select(wanted)
-
-
-def verify_object(path: Path, oid: ObjectId, where: str) -> None:
-    """Hash an object's bytes. Raises ObjectCorrupt."""
-    with storage_errors(path, "read"):
-        if hash_file(path) != oid.hex:
-            raise _corrupt(oid, where, _OTHER_BYTES)
-
-
-def verify_columns(
-    path: Path, oid: ObjectId, where: str, columns: Sequence[str], expected: ObjectDigests | None
-) -> None:
-    """Hash the bytes of some columns of a large object with digests, else all of an object's.
-
-    Raises ObjectCorrupt.
-    """
-    with storage_errors(path, "read"), path.open("rb") as file:
-        if expected is not None and is_large(os.fstat(file.fileno()).st_size):
-            mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            if are_whole(mapped, expected, columns):
-                return
-    verify_object(path, oid, where)
-
-
-def _refuse_damaged(data: bytes | memoryview, oid: ObjectId, where: str) -> None:
-    if hash_bytes(data) != oid.hex:
-        raise _corrupt(oid, where, _OTHER_BYTES)
-
-
-_OTHER_BYTES = "its bytes do not hash to its name"
-
-
-def _corrupt(oid: ObjectId, where: str, cause: str) -> ObjectCorrupt:
-    return ObjectCorrupt(
-        f"{where} is corrupt: no row of it was returned",
-        cause=f"object {oid.short}: {cause}",
-        hint=f"mlforge build --force -f {where.partition('@')[0]}",
-    )

@@ -56,6 +56,11 @@ def _item(type: DataType) -> pa.Field:
     return pa.field("item", to_arrow(type.inner[0]))
 
 
+def scalar(type: pa.DataType, data: bytes) -> pa.Scalar:
+    """The value of these bytes. Made of a Python value, it would import pandas where that is."""
+    return pa.Array.from_buffers(type, 1, [None, pa.py_buffer(data)])[0]
+
+
 def from_arrow(arrow: pa.DataType, column: str | None = None) -> DataType:
     """The canonical type of an Arrow type. Raises UnsupportedType, which names the column."""
     if arrow in _FROM_ARROW:

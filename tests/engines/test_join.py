@@ -35,7 +35,28 @@ def spine(*rows: tuple[object, object]) -> pl.DataFrame:
 
 def pit_match(spine: pl.DataFrame, table: pl.DataFrame, rule: PitRule, time: str | None) -> Matches:
     questions = Questions(spine.select(rule.keys), None if time is None else spine[time])
-    return Timeline(table, rule).match(questions)
+    return Timeline([table], table.height, rule).match(questions)
+
+
+@given(joinings())
+@settings(max_examples=100, deadline=None)
+def test_matches_in_the_distinct_rows_are_those_in_all(joining: Joining) -> None:
+    table = frame_of(joining.table, {**joining.schema, "t": UTC, "c": UTC})
+    matches, rows = match(joining), table.with_row_index("n").select("n")
+    is_found, distinct = matches.distinct(table.height)
+    found = rows.filter(is_found)
+    assert set(found["n"]) == set(matches.found[matches.found >= 0].tolist())
+    assert take(found, distinct).equals(take(rows, matches))
+
+
+def test_distinct_rows_are_numbered_in_a_large_table() -> None:
+    found = np.random.default_rng(1).integers(-1, 100_003, 50_000)
+    places = pl.Series(range(len(found)), dtype=pl.get_index_type())
+    matches = Matches(found, np.zeros_like(found), places)
+    is_found, distinct = matches.distinct(100_003)
+    numbers = np.flatnonzero(is_found.to_numpy())
+    assert np.array_equal(np.where(distinct.found < 0, -1, numbers[distinct.found]), found)
+    assert set(numbers) == set(found[found >= 0].tolist())
 
 
 def cast_keys(spine: pl.DataFrame, types: dict[str, pl.DataType]) -> pl.DataFrame:

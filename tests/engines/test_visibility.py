@@ -27,7 +27,11 @@ def table(*rows: tuple[int, int, int]) -> pl.DataFrame:
 def seen(known: pl.DataFrame, *asked: tuple[int, int], rule: PitRule = RULE) -> list[int]:
     """For each key and time the row that is seen."""
     spine = pl.DataFrame(asked, {"k": pl.Int64, "s": pl.Int64}, orient="row").cast({"s": UTC})
-    return Timeline(known, rule).match(Questions(spine.select("k"), spine["s"])).rows.tolist()
+    return (
+        Timeline([known], known.height, rule)
+        .match(Questions(spine.select("k"), spine["s"]))
+        .rows.tolist()
+    )
 
 
 def test_a_row_is_invisible_until_it_is_created() -> None:
@@ -94,7 +98,9 @@ def test_a_key_of_many_late_rows(late: str, exact: bool) -> None:
     asked = draw.integers(-1, 2 * number, number)
     spine = pl.DataFrame({"k": np.ones(number, np.int64), "s": asked}).cast({"s": UTC})
     questions = Questions(spine.select("k"), spine["s"])
-    found = Timeline(known, replace(RULE, exact_matches=exact)).match(questions).rows
+    found = (
+        Timeline([known], known.height, replace(RULE, exact_matches=exact)).match(questions).rows
+    )
     times, created = (known[name].to_physical().to_numpy() for name in ("t", "c"))
     for now, row in zip(asked[:200].tolist(), found[:200].tolist(), strict=True):
         visible = (times <= now if exact else times < now) & (created <= now)

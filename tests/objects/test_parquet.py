@@ -20,7 +20,8 @@ from mlforge.errors import MlforgeError, ObjectCorrupt, ObjectNotFound, Unsuppor
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.objects.base import ObjectStore
 from mlforge.objects.local import LocalObjects
-from mlforge.objects.parquet import ROW_GROUP_ROWS, read_frame, write_table
+from mlforge.objects.parquet import ROW_GROUP_ROWS, write_table
+from mlforge.objects.scan import read_frame
 from mlforge.schema import Schema
 from mlforge.testing.objects import put
 from mlforge.types import DataType

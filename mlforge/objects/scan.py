@@ -1,0 +1,150 @@
+"""Scan: the one verified reader of tables: whole, in parts, or some rows of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+
+from mlforge.digests import ObjectDigests, is_large
+from mlforge.errors import ObjectCorrupt
+from mlforge.ids import ObjectId, hash_bytes, hash_file
+from mlforge.objects.base import ObjectStore
+from mlforge.objects.columns import are_whole
+from mlforge.objects.files import storage_errors
+
+# No column can be called this: names have no spaces.
+_WANTED = "is wanted"
+_OTHER_BYTES = "its bytes do not hash to its name"
+
+
+class Scan:
+    """The rows of a version's objects, in order; their bytes are hashed at the beginning.
+
+    Of a large object with `digests`, only the bytes of `columns` and of what says where they are;
+    no others may then be read. `where` names feature and version in errors. All methods raise
+    ObjectCorrupt; the beginning raises ObjectNotFound and StorageFailed too.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectStore,
+        oids: Sequence[ObjectId],
+        columns: Sequence[str] | None,
+        where: str,
+        digests: Mapping[ObjectId, ObjectDigests] | None = None,
+    ) -> None:
+        known = digests or {}
+        self._oids = oids
+        self._where = where
+        sources = [_verified(objects.path(o), o, columns, where, known.get(o)) for o in oids]
+        with self._told():
+            # Polars reads twice as fast as pyarrow, whose threads abort some processes at exit.
+            self._rows = pl.concat([pl.scan_parquet(source, glob=False) for source in sources])
+            if columns is not None:
+                self._rows = self._rows.select(columns)
+            self.schema = self._rows.collect_schema()
+
+    @property
+    def lazy(self) -> pl.LazyFrame:
+        """The rows, for a query of which Polars tells the errors."""
+        return self._rows
+
+    @property
+    def height(self) -> int:
+        """How many rows there are, as the footers say."""
+        with self._told():
+            return int(self._rows.select(pl.len()).collect().item())
+
+    def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """All rows, of all columns if none are named."""
+        with self._told():
+            return (self._rows if columns is None else self._rows.select(columns)).collect()
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """All rows of some columns, in parts; at least one, which may be empty."""
+        rows = self._rows.select(columns)
+        with self._told():
+            yield from rows.collect_batches(maintain_order=True)
+        yield pl.DataFrame(schema=self.schema).select(columns)
+
+    def where(self, is_wanted: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
+        """The rows that are wanted, one flag a row, in the memory of those."""
+        flags = is_wanted.alias(_WANTED).to_frame().lazy()
+        rows = pl.concat([self._rows.select(columns), flags], how="horizontal")
+        with self._told():
+            return rows.filter(_WANTED).drop(_WANTED).collect(engine="streaming")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        # Before 2.0 Polars panics at some broken files, and a panic is no Exception.
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise _corrupt(self._oids, self._where, str(error)) from error
+
+
+def read_frame(
+    objects: ObjectStore,
+    oids: Sequence[ObjectId],
+    columns: Sequence[str] | None,
+    where: str,
+    digests: Mapping[ObjectId, ObjectDigests] | None = None,
+) -> pl.DataFrame:
+    """All rows of a version's objects, as `Scan` has them."""
+    return Scan(objects, oids, columns, where, digests).frame()
+
+
+def verify_object(path: Path, oid: ObjectId, where: str) -> None:
+    """Hash an object's bytes. Raises ObjectCorrupt."""
+    with storage_errors(path, "read"):
+        if hash_file(path) != oid.hex:
+            raise _corrupt([oid], where, _OTHER_BYTES)
+
+
+def verify_columns(
+    path: Path, oid: ObjectId, where: str, columns: Sequence[str], expected: ObjectDigests | None
+) -> None:
+    """Hash the bytes of some columns of a large object with digests, else all of an object's.
+
+    Raises ObjectCorrupt.
+    """
+    with storage_errors(path, "read"), path.open("rb") as file:
+        if (
+            expected is not None
+            and is_large(os.fstat(file.fileno()).st_size)
+            and are_whole(file, expected, columns)
+        ):
+            return
+    verify_object(path, oid, where)
+
+
+def _verified(
+    path: Path,
+    oid: ObjectId,
+    columns: Sequence[str] | None,
+    where: str,
+    expected: ObjectDigests | None,
+) -> bytes | Path:
+    """What is to be read: of a small object the bytes, of a large one the file."""
+    with storage_errors(path, "read"), path.open("rb") as file:
+        if not is_large(os.fstat(file.fileno()).st_size):
+            data = file.read()
+            if hash_bytes(data) != oid.hex:
+                raise _corrupt([oid], where, _OTHER_BYTES)
+            return data
+        # Digests that do not fit decide nothing: the object's name does.
+        if columns is None or expected is None or not are_whole(file, expected, columns):
+            verify_object(path, oid, where)
+        return path
+
+
+def _corrupt(oids: Sequence[ObjectId], where: str, cause: str) -> ObjectCorrupt:
+    return ObjectCorrupt(
+        f"{where} is corrupt: no row of it was returned",
+        cause=f"object {', '.join(oid.short for oid in oids)}: {cause}",
+        hint=f"mlforge build --force -f {where.partition('@')[0]}",
+    )
