@@ -50,7 +50,8 @@ class FeatureMatch(Shown):
     version. `matched`: rows of the spine that found one. `columns`: what it added to them. Nine of
     ten matched rows are at most `p90_age` old.
     `past_horizon`: matched rows after the feature's horizon, `furthest` by how much at most.
-    `too_old`: rows that `max_age` took away. `without_key`: rows whose key or time is null.
+    `too_old`: rows that `max_age` took away. `without_key`: rows whose key is null or, for a
+    feature with event times, whose time is.
     """
 
     pin: Pin
@@ -146,7 +147,11 @@ class JoinReport(Shown):
     def _tables(self) -> tuple[Table, ...]:
         commit = self.commit.short if self.commit else "none"
         title = f"JoinReport: {self.rows:,} rows, commit {commit}"
-        return (Table(title, self.columns, self.cells, frozenset(_EXPLAINED[2:])),)
+        # What is nothing in all rows makes them too long for a prompt.
+        told = [at for at, _ in enumerate(self.columns) if any(row[at] for row in self.cells)]
+        columns = tuple(self.columns[at] for at in told)
+        rows = tuple(tuple(row[at] for at in told) for row in self.cells)
+        return (Table(title, columns, rows, frozenset(_EXPLAINED[2:])),)
 
     def to_dict(self) -> dict[str, Plain]:
         """Part of what `mlforge train --json` prints."""

@@ -34,6 +34,7 @@ from mlforge.times import parse_as_of
 
 if TYPE_CHECKING:
     from mlforge.api.serving import Entities, OnlineFeatures
+    from mlforge.api.sink import TrainingFile
     from mlforge.api.spine import Spine
     from mlforge.api.training import TrainingSet
     from mlforge.definitions.service import FeatureLike
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from mlforge.flows.report import BuildEvent, BuildReport
     from mlforge.flows.served import OnlineStatus
     from mlforge.flows.services import Service
+    from mlforge.flows.train import TrainEvent
     from mlforge.flows.validate import ValidationReport
 
 
@@ -391,6 +393,7 @@ class Definitions:
         exact_matches: bool = True,
         full_names: bool = False,
         at: str | None = None,
+        on_event: Callable[[TrainEvent], None] | None = None,
     ) -> TrainingSet:
         """`mlforge.get_training_data` with these definitions' store.
 
@@ -407,6 +410,45 @@ class Definitions:
             exact_matches=exact_matches,
             full_names=full_names,
             at=at,
+            on_event=on_event,
+        )
+        return training
+
+    def sink_training_data(
+        self,
+        spine: Spine,
+        features: Sequence[FeatureLike | FeatureService],
+        path: str | Path,
+        *,
+        timestamp: str | None = None,
+        timezone: str | None = None,
+        ambiguous: Literal["raise", "earliest"] = "raise",
+        exact_matches: bool = True,
+        full_names: bool = False,
+        at: str | None = None,
+        keep: bool = False,
+        dry_run: bool = False,
+        on_event: Callable[[TrainEvent], None] | None = None,
+    ) -> TrainingFile:
+        """`mlforge.sink_training_data` with these definitions' store: into a file, block by block.
+
+        Rows: exactly the spine's, in its order, none of them knowing the future.
+        """
+        sink = load_module("mlforge.api.sink", None).sink_training_data
+        training: TrainingFile = sink(
+            spine,
+            features,
+            path,
+            store=self.offline_store,
+            timestamp=timestamp,
+            timezone=timezone,
+            ambiguous=ambiguous,
+            exact_matches=exact_matches,
+            full_names=full_names,
+            at=at,
+            keep=keep,
+            dry_run=dry_run,
+            on_event=on_event,
         )
         return training
 

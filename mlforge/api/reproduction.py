@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlforge.api.journal import noting
 from mlforge.api.spine import Spine, file_of, scan_spine
 from mlforge.api.store import LocalStore
-from mlforge.errors import FeatureNotFound, ObjectNotFound, RowsNotMadeAgain, SpineNotFound
+from mlforge.errors import (
+    FeatureNotFound,
+    MlforgeError,
+    ObjectCorrupt,
+    ObjectNotFound,
+    RowsNotMadeAgain,
+    SpineNotFound,
+)
 from mlforge.flows.blocks import Blocks
 from mlforge.flows.lock import lock_of
 from mlforge.flows.lock_file import read_lock
-from mlforge.flows.remedy import Remedies
-from mlforge.flows.reproduce import Reproduced, locked_spine
+from mlforge.flows.remedy import Remedies, Remedy
+from mlforge.flows.reproduce import Reproduced, is_spine_of
 from mlforge.flows.reproduce import reproduce as make_again
 from mlforge.flows.save import Output
 from mlforge.flows.workspace import Workspace
+from mlforge.ids import hash_file
 from mlforge.lock import Lock, LockedFeature
 from mlforge.plugins import check_engine
 
@@ -76,17 +84,46 @@ def compared(
         _remake(workspace, feature, load, engine)
 
     with nullcontext() if output is None else Output(output) as written:
-        made = make_again(
-            workspace,
-            read,
-            rows,
-            deliver=written.write if written else lambda block: None,
-            remake=remake,
-            on_event=noting(on_event),
-        )
+        with _healing(workspace, read):
+            made = make_again(
+                workspace,
+                read,
+                rows,
+                deliver=written.write if written else lambda block: None,
+                remake=remake,
+                on_event=noting(on_event),
+            )
         if written and made.trained is not None:
             written.publish(lock_of(made.trained, asked, workspace.root), None)
     return made.told
+
+
+@contextmanager
+def _healing(workspace: Workspace, lock: Lock) -> Iterator[None]:
+    """Damage of a version that no ref has any more is told with what heals it, too."""
+    try:
+        yield
+    except ObjectCorrupt as error:
+        remedies = (_heals(workspace, feature) for feature in lock.features)
+        remedy = next(filter(None, remedies), None)
+        if remedy is None:
+            raise
+        raise ObjectCorrupt(
+            error.message, cause=remedy.cause(error.cause or ""), hint=remedy.command
+        ) from error
+
+
+def _heals(workspace: Workspace, feature: LockedFeature) -> Remedy | None:
+    remedies = Remedies(workspace)
+    for oid in filter(workspace.objects.has, feature.objects):
+        path = workspace.objects.path(oid)
+        if hash_file(path) == oid.hex or remedies.is_held(feature.manifest):
+            continue
+        return remedies.forgotten(feature.manifest, feature.commit, is_forced=True) or Remedy(
+            f"rm {shlex.quote(str(path))}",
+            "no commit has this version any more, and reproduce makes rows that are not here",
+        )
+    return None
 
 
 def _given(spine: Spine) -> tuple[Path | None, Blocks]:
@@ -103,8 +140,7 @@ def _found(lock: Lock, file: Path | None, root: Path) -> tuple[Path | None, Bloc
         raise _no_spine(lock, file)
     spines = [(place, scan_spine(place)) for place in there]
     if len(spines) > 1:
-        wanted = lock.spine.content_hash
-        return next((s for s in spines if locked_spine(s[1]).content_hash == wanted), spines[0])
+        return next((found for found in spines if is_spine_of(lock, found[1])), spines[0])
     return spines[0]
 
 
@@ -131,18 +167,26 @@ def _remake(
     """What `mlforge build -f NAME@VERSION` does, of the very version that the lock has."""
     manifest, remedies = feature.manifest, Remedies(workspace)
     forgotten = remedies.forgotten(manifest, feature.commit)
+    missing = f"the rows of {feature.label} are not in this clone"
     if load is None:
         remedy = forgotten or remedies.of(manifest)
+        raise ObjectNotFound(missing, cause=remedy.note, hint=remedy.command)
+    try:
+        definitions = load()
+    except MlforgeError as error:
+        remedy = forgotten or remedies.of(manifest, is_tried=True)
+        # Where it was trained, the commit's definitions are right, and those that lie here are not.
+        is_here = workspace.history.head().commit == feature.commit
+        mend = error.hint or "mend the definitions, then type the same again"
         raise ObjectNotFound(
-            f"the rows of {feature.label} are not in this clone",
-            cause=remedy.note,
-            hint=remedy.command,
-        )
-    definitions = load()
+            f"{missing}, and the definitions that make them cannot be read",
+            cause=remedy.cause(error.message),
+            hint=mend if is_here else remedy.command,
+        ) from error
     if manifest.name not in definitions.registry.names:
         remedy = forgotten or remedies.of(manifest, is_tried=True)
         raise FeatureNotFound(
-            f"the rows of {feature.label} are not in this clone, and it is not declared here",
+            f"{missing}, and it is not declared here",
             cause=remedy.note,
             hint=remedy.command,
         )

@@ -236,7 +236,8 @@ class LocalStore:
 
         `at`: a commit, tag or branch; then the head in its tree, or `version` there. `columns`:
         only these, in this order; of a large version only their bytes are read and hashed.
-        Raises FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound, ObjectCorrupt.
+        Raises InvalidUsage, FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound,
+        ObjectCorrupt.
         """
         workspace = self.workspace()
         resolved = self._resolve(workspace, feature, version, at)
@@ -246,12 +247,25 @@ class LocalStore:
         return frame
 
     def scan(
-        self, feature: str, *, version: str | None = None, at: str | None = None
+        self,
+        feature: str,
+        *,
+        version: str | None = None,
+        at: str | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pl.LazyFrame:
-        """The rows of `read` as a LazyFrame over the objects, whose bytes are hashed now."""
+        """The rows of `read` as a LazyFrame over the objects, whose bytes are hashed now.
+
+        `columns`: it has only these, in this order; of a large version only their bytes are hashed.
+        What the frame is asked for later is not known yet.
+        Raises InvalidUsage, FeatureNotFound, VersionNotFound, ColumnNotFound, ObjectNotFound,
+        ObjectCorrupt.
+        """
         workspace = self.workspace()
         resolved = self._resolve(workspace, feature, version, at)
-        frame: pl.LazyFrame = load_module("mlforge.flows.read", None).scan_rows(workspace, resolved)
+        frame: pl.LazyFrame = load_module("mlforge.flows.read", None).scan_rows(
+            workspace, resolved, columns
+        )
         return frame
 
     def list_versions(self, feature: str) -> list[str]:

@@ -12,7 +12,7 @@ from mlforge.cli import completion
 from mlforge.cli.context import AnswerOption, project, screen_of
 from mlforge.cli.render import Format, Screen, Table
 from mlforge.cli.text import rows, seconds
-from mlforge.errors import InvalidUsage
+from mlforge.errors import InvalidUsage, shown
 from mlforge.plugins import load_module
 
 if TYPE_CHECKING:
@@ -82,11 +82,10 @@ def reproduce(
 
 def _check_output(output: Path, lock: Path, spine: Path | None) -> None:
     """Refuse what cannot be written, and what would replace the lock that is compared with."""
-    flow = load_module("mlforge.flows.save", None)
-    flow.check_output(output, spine)
     place = load_module("mlforge.flows.lock_file", None).lock_path(output)
     if place.exists() and lock.exists() and place.samefile(lock):
         raise InvalidUsage(f"{output} has the lock that is compared with", hint="-o again.parquet")
+    load_module("mlforge.flows.save", None).check_output(output, spine)
 
 
 def _tell(screen: Screen, told: Reproduced, elapsed: float) -> None:
@@ -100,5 +99,8 @@ def _tell(screen: Screen, told: Reproduced, elapsed: float) -> None:
     if not told.is_equal:
         for package, (then, now) in sorted(told.moved.items()):
             screen.message(f"{package} is {now} here, and was {then}")
+    if told.lock.spine.unhashed:
+        names = shown(told.lock.spine.unhashed)
+        screen.message(f"{names} of the spine: the lock has no hash of it, and it is not compared")
     if told.lock.is_dirty:
         screen.message("the work tree differed from the commit when it was trained")

@@ -111,6 +111,7 @@ def story(stage: Stage) -> Iterator[Step]:
     yield from _history(stage)
     yield from _made_again(stage, commit.short)
     yield from _heads(stage)
+    yield from _served(stage)
 
 
 # -- The proof ---------------------------------------------------------------------------------
@@ -253,5 +254,20 @@ def _heads(stage: Stage) -> Iterator[Step]:
     yield Say("Or for everybody: a rollback is a new commit, and so can be rolled back.")
     yield stage.run("mlforge rollback carrier_delays --yes")
     yield stage.run("mlforge rollback carrier_delays 2.0.1 --yes")
-    yield Say("Last, every byte of every version against its hash:")
+    yield Say("Every byte of every version against its hash:")
     yield stage.run("mlforge verify")
+
+
+# -- Serving -----------------------------------------------------------------------------------
+
+
+def _served(stage: Stage) -> Iterator[Step]:
+    """What is head, asked of one plane."""
+    flown = pl.read_parquet(stage.folder / "train.parquet").drop_nulls(["last_delay", "seats"])
+    plane = flown.sort("scheduled", "tailnum")["tailnum"][-1]
+    yield Say(
+        "Last, the heads are served, all from one moment on: from a file here, or from Redis."
+    )
+    yield stage.run("mlforge online push")
+    yield Say("What a model is told of a plane now, of which version, and since when it is known:")
+    yield stage.run(f"mlforge online get tail_last_arrival planes tailnum={plane}")

@@ -6,7 +6,7 @@ import os
 import shlex
 from pathlib import Path
 
-from mlforge.errors import InvalidUsage, LockCorrupt, LockNotFound
+from mlforge.errors import InvalidUsage, LockCorrupt, LockNotFound, MlforgeError
 from mlforge.lock import LARGEST, SUFFIX, Lock
 from mlforge.objects.files import storage_errors
 
@@ -33,6 +33,16 @@ def read_lock(path: Path) -> Lock:
             )
         data = path.read_bytes()
     return Lock.decode(data, str(path))
+
+
+def output_of(place: Path) -> str | None:
+    """The file that the lock at a place says it is of; None if no lock can be read there."""
+    if not place.is_file():
+        return None
+    try:
+        return read_lock(place).output
+    except MlforgeError:
+        return None
 
 
 def _not_there(path: Path) -> LockNotFound:

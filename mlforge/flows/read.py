@@ -9,7 +9,15 @@ from pathlib import Path
 import polars as pl
 
 from mlforge.arrow import canonical_table, columns_of
-from mlforge.errors import ColumnNotFound, ContentDiffers, ObjectNotFound, did_you_mean
+from mlforge.errors import (
+    ColumnNotFound,
+    ContentDiffers,
+    InvalidUsage,
+    ObjectCorrupt,
+    ObjectNotFound,
+    did_you_mean,
+    shown,
+)
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.committed import holder, refuse_edited
 from mlforge.flows.digests import find_digests
@@ -18,7 +26,7 @@ from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.scan import Scan, verify_object
+from mlforge.objects.scan import Scan, verify_columns, verify_object
 from mlforge.schema import Column
 
 
@@ -31,14 +39,21 @@ def read_rows(
     """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
-    _refuse_unknown(manifest, columns or ())
+    _refuse_odd(manifest, columns)
     # Whole rows need no digests.
     at = None if columns is None else holder(workspace, resolved)
     return scan_objects(workspace, manifest, objects_of(workspace, manifest), columns, at).frame()
 
 
-def _refuse_unknown(manifest: Manifest, columns: Sequence[str]) -> None:
+def _refuse_odd(manifest: Manifest, columns: Sequence[str] | None) -> None:
+    """Raise InvalidUsage, ColumnNotFound for columns that no frame can have."""
+    if columns is None:
+        return
     known = manifest.schema.names
+    if isinstance(columns, str) or not columns:
+        raise InvalidUsage("columns= is a list with at least one column", hint=f'["{known[0]}"]')
+    if twice := sorted({column for column in columns if list(columns).count(column) > 1}):
+        raise InvalidUsage(f"columns= names {shown(twice)} twice", hint="name each column once")
     for column in columns:
         if column not in known:
             raise ColumnNotFound(
@@ -61,7 +76,7 @@ def scan_objects(
     Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
     digests = {} if columns is None else find_digests(workspace, manifest, at)
-    with _told_missing(workspace, manifest):
+    with _told(workspace, manifest):
         scan = Scan(workspace.objects, oids, columns, _label(manifest), digests)
     _refuse_others_rows(manifest, scan.height, scan.schema, columns)
     return scan
@@ -79,7 +94,7 @@ def read_blocks(
 
     `is_verified`: that was just done. Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
-    with _told_missing(workspace, manifest):
+    with _told(workspace, manifest):
         oids = objects_of(workspace, manifest)
         paths = [workspace.objects.path(oid) for oid in oids]
         for path, oid in [] if is_verified else zip(paths, oids, strict=True):
@@ -96,8 +111,8 @@ def _label(manifest: Manifest) -> str:
 
 
 @contextmanager
-def _told_missing(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
-    """Rows that are not here are told with the command that makes them."""
+def _told(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
+    """Rows that are not here, or damaged, are told with the command that makes them again."""
     try:
         yield
     except ObjectNotFound as error:
@@ -106,6 +121,11 @@ def _told_missing(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
             f"the rows of {_label(manifest)} are not in this clone",
             cause=remedy.cause(error.message),
             hint=remedy.command,
+        ) from error
+    except ObjectCorrupt as error:
+        remedy = Remedies(workspace).of(manifest, is_forced=True)
+        raise ObjectCorrupt(
+            error.message, cause=remedy.cause(error.cause or error.message), hint=remedy.command
         ) from error
 
 
@@ -137,12 +157,37 @@ def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
     return paths
 
 
-def scan_rows(workspace: Workspace, resolved: Resolved) -> pl.LazyFrame:
-    """A lazy scan of a version's objects, whose bytes are hashed first."""
+def scan_rows(
+    workspace: Workspace, resolved: Resolved, columns: Sequence[str] | None
+) -> pl.LazyFrame:
+    """A lazy scan of a version's objects; what it can read of them is hashed first.
+
+    Raises ManifestCorrupt, ColumnNotFound, ObjectNotFound, ObjectCorrupt, ContentDiffers.
+    """
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
-    frame = pl.scan_parquet(verified_paths(workspace, manifest), glob=False)
+    _refuse_odd(manifest, columns)
+    with _told(workspace, manifest):
+        if columns is None:
+            paths = verified_paths(workspace, manifest)
+        else:
+            paths = _with_columns(workspace, manifest, columns, holder(workspace, resolved))
+    frame = pl.scan_parquet(paths, glob=False)
+    if columns is not None:
+        frame = frame.select(columns)
     # Both stand in the files' footers.
     rows = frame.select(pl.len()).collect().item()
-    _refuse_others_rows(manifest, rows, frame.collect_schema(), None)
+    _refuse_others_rows(manifest, rows, frame.collect_schema(), columns)
     return frame
+
+
+def _with_columns(
+    workspace: Workspace, manifest: Manifest, columns: Sequence[str], at: CommitId | None
+) -> list[Path]:
+    """The files of a version's objects, of which the bytes of these columns were just hashed."""
+    digests, paths = find_digests(workspace, manifest, at), []
+    for oid in objects_of(workspace, manifest):
+        path = workspace.objects.path(oid)
+        verify_columns(path, oid, _label(manifest), columns, digests.get(oid))
+        paths.append(path)
+    return paths

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from mlforge.errors import MlforgeError
 from mlforge.flows.origin import DEFINITIONS, UNCOMMITTED, trailers_of
-from mlforge.flows.resolve import feature_names, head, versions
+from mlforge.flows.resolve import feature_names, head, is_here, versions
 from mlforge.flows.workspace import Workspace
 from mlforge.history.base import CommitInfo
 from mlforge.ids import CommitId
@@ -42,8 +42,7 @@ class Remedies:
         Here if the version is the newest, else where its definitions are committed. `is_forced`:
         its objects are here, and damaged. `is_tried`: what is here does not give it.
         """
-        option = "--force " if is_forced else ""
-        build = f"mlforge build {option}-f {manifest.name}@{manifest.version}"
+        build = _build(manifest, is_forced)
         made, tip = _made_in(self._workspace, manifest), self._head.commit
         is_newest = not is_tried and self._is_newest(manifest)
         if made is None or tip is None or (is_newest and made.is_boundary):
@@ -69,14 +68,20 @@ class Remedies:
         command = build if is_edited else f"mlforge log {manifest.name}"
         return Remedy(command, _never(manifest, uncommitted))
 
-    def forgotten(self, manifest: Manifest, commit: CommitId | None) -> Remedy | None:
+    def is_held(self, manifest: Manifest) -> bool:
+        """Whether a ref or the work tree has this very version."""
+        return is_here(self._workspace, manifest) or _made_in(self._workspace, manifest) is not None
+
+    def forgotten(
+        self, manifest: Manifest, commit: CommitId | None, *, is_forced: bool = False
+    ) -> Remedy | None:
         """The same of a version that no ref holds any more, where git still has its commit."""
         tip = self._head.commit
         if commit is None or tip is None or _made_in(self._workspace, manifest) is not None:
             return None
         with suppress(MlforgeError):
             if manifest.version in versions(self._workspace, manifest.name, commit):
-                build = f"mlforge build -f {manifest.name}@{manifest.version}"
+                build = _build(manifest, is_forced)
                 return Remedy(self._switch(manifest, build, commit, tip, is_tried=True))
         return None
 
@@ -104,6 +109,11 @@ class Remedies:
     def _old_names(self) -> frozenset[str]:
         """What features here were called before."""
         return frozenset(_old_names(self._workspace))
+
+
+def _build(manifest: Manifest, is_forced: bool) -> str:
+    option = "--force " if is_forced else ""
+    return f"mlforge build {option}-f {manifest.name}@{manifest.version}"
 
 
 def _switched(build: str, place: CommitId, back: str) -> str:

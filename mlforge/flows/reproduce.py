@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlforge.canonical import Plain
+from mlforge.content import Content, content_hash
 from mlforge.flows.alternates import objects_here
 from mlforge.flows.blocks import Blocks
 from mlforge.flows.ingredients import SEMANTICS
@@ -20,6 +21,7 @@ from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock, LockedFeature, LockedSpine
 from mlforge.notebook import Shown, Table
 from mlforge.provenance import Pin
+from mlforge.schema import Column
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,7 +68,10 @@ class Reproduced(Shown):
 
     @property
     def is_equal(self) -> bool:
-        """Whether each column has the very values that it had, in each row."""
+        """Whether each column has the very values that it had, in each row.
+
+        Of a column that the lock has no hash of (`lock.spine.unhashed`) nothing is known.
+        """
         return not self.differences
 
     def _tables(self) -> tuple[Table, ...]:
@@ -135,15 +140,32 @@ def reproduce(
         workspace, spine, chosen, lock.rule, commit=lock.commit, deliver=deliver, on_event=on_event
     )
     now = lock_of(trained, None, workspace.root)
+    # What could not be hashed then, and can be now, is not what is compared.
+    now = replace(now, content_hash=_hash_of(lock, trained.content, now.rows))
     told = Reproduced(
         lock,
-        found=trained.content.hash,
+        found=now.content_hash,
         # A spine that is read again may be another by now.
         differences=(*_of_spine(lock.spine, now.spine), *_of_output(lock, now)),
         remade=tuple(feature.label for feature in lacking),
         moved=moved,
     )
     return Reproduction(told, trained)
+
+
+def _hash_of(lock: Lock, found: Content, rows: int) -> ContentHash:
+    """The content hash of the columns that the lock has hashes of."""
+    columns = [c.column for c in lock.spine.columns] + [
+        Column(c.called, feature.manifest.schema.type_of(c.name))
+        for feature in lock.features
+        for c in feature.columns
+    ]
+    return content_hash((c for c in columns if c.name in found.columns), found.columns, rows)
+
+
+def is_spine_of(lock: Lock, spine: Blocks) -> bool:
+    """Whether it has all that the lock knows of its spine: all of it is read."""
+    return not any(_of_spine(lock.spine, locked_spine(spine)))
 
 
 def locked_spine(spine: Blocks) -> LockedSpine:
@@ -196,6 +218,9 @@ def _of_spine(then: LockedSpine, now: LockedSpine) -> Iterator[Difference]:
     had, has = {*before, *then.unhashed}, {*after, *now.unhashed}
     yield from (_spine(name, f"the spine has no column {name}") for name in sorted(had - has))
     yield from (_spine(name, f"the spine had no column {name}") for name in sorted(has - had))
+    for name in sorted(before.keys() & {*now.unhashed}):
+        kinds = f"of a type or values that cannot be hashed, and was {before[name].column.type}"
+        yield _spine(name, f"{name} of the spine is {kinds}")
     for name in sorted(before.keys() & after.keys()):
         old, new = before[name], after[name]
         if old.column != new.column:

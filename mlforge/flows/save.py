@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from mlforge.errors import InvalidUsage, MlforgeError, StorageFailed, UnsupportedType
 from mlforge.flows.keep import keep
-from mlforge.flows.lock_file import lock_path
+from mlforge.flows.lock_file import lock_path, output_of
 from mlforge.flows.workspace import Workspace
 from mlforge.lock import Lock
 from mlforge.objects.files import storage_errors, sync_file, sync_folder, temporary_name
@@ -31,9 +31,31 @@ def check_output(path: Path, spine: Path | None) -> None:
         )
     if path.is_dir():
         raise InvalidUsage(f"the output {path} is a folder", hint="-o train.parquet")
+    if path.exists() and not path.is_file():
+        raise InvalidUsage(f"the output {path} is no file", hint="-o train.parquet")
+    if path.parent.exists() and not path.parent.is_dir():
+        raise InvalidUsage(f"{path.parent} is no folder", hint="-o train.parquet")
     if not path.absolute().parent.is_dir():
         raise InvalidUsage(
             f"the folder of {path} is not there", hint=f"mkdir -p {shlex.quote(str(path.parent))}"
+        )
+    _refuse_lock_of_another(path)
+
+
+def _refuse_lock_of_another(path: Path) -> None:
+    """Refuse `y.csv` where `y.lock.json` is of `y.parquet`: it would lose what makes it again."""
+    place = lock_path(path)
+    name = output_of(place)
+    if name is None:
+        return
+    other = place.with_name(name)
+    # A lock that was copied or renamed with its output still has the old name in it.
+    if lock_path(other) != place or not other.exists():
+        return
+    if not path.exists() or not path.samefile(other):
+        raise InvalidUsage(
+            f"{place} is the lock of {other}, and that of {path} would replace it",
+            hint=f"-o {shlex.quote(str(path.with_stem(path.stem + '-2')))}, or take both away",
         )
 
 

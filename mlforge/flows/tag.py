@@ -35,11 +35,13 @@ class Tagged(Shown):
         rows = tuple((m.name, str(m.version), m.content_hash.short) for m in self.heads)
         title = f"Tagged: {self.name}, commit {self.commit.short}"
         services = tuple(
-            (s.name, ", ".join(map(str, s.pins)), s.problem or "") for s in self.services
+            (service.name, told)
+            for service in self.services
+            for told in ([service.problem] if service.problem else map(str, service.pins))
         )
         return (
             Table(title, ("feature", "version", "content"), rows),
-            *([Table("services", ("service", "pins", "problem"), services)] if services else ()),
+            *([Table("services", ("service", "pins"), services)] if services else ()),
         )
 
     def to_dict(self) -> dict[str, Plain]:

@@ -105,6 +105,23 @@ def verify_object(path: Path, oid: ObjectId, where: str) -> None:
             raise _corrupt([oid], where, _OTHER_BYTES)
 
 
+def verify_columns(
+    path: Path, oid: ObjectId, where: str, columns: Sequence[str], expected: ObjectDigests | None
+) -> None:
+    """Hash the bytes of some columns of a large object with digests, else all of an object's.
+
+    Raises ObjectCorrupt.
+    """
+    with storage_errors(path, "read"), path.open("rb") as file:
+        if (
+            expected is not None
+            and is_large(os.fstat(file.fileno()).st_size)
+            and are_whole(file, expected, columns)
+        ):
+            return
+    verify_object(path, oid, where)
+
+
 def _verified(
     path: Path,
     oid: ObjectId,

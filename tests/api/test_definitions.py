@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mlforge.errors import (
     NoRepository,
     ObjectNotFound,
 )
+from mlforge.flows.keep import kept
 from tests.shop import START, Shop
 
 SPINE = pl.DataFrame({"user_id": ["b", "a"], "when": [START.replace(day=4), START.replace(day=9)]})
@@ -224,3 +226,49 @@ def test_a_local_time_that_comes_twice_is_an_error_or_the_earliest(store: mlf.Lo
         trained(timezone="Europe/Berlin")
     assert 'ambiguous="earliest"' in str(refused.value.hint)
     assert trained(timezone="Europe/Berlin", ambiguous="earliest").height == SPINE.height
+
+
+def test_training_data_is_that_of_the_functions_with_the_store_filled_in(
+    defs: mlf.Definitions, store: mlf.LocalStore
+) -> None:
+    spine = pl.DataFrame({"user_id": ["b", "a"], "when": [START.replace(day=4)] * 2})
+    options: dict[str, object] = {
+        "timestamp": "when",
+        "timezone": None,
+        "ambiguous": "raise",
+        "exact_matches": False,
+        "full_names": True,
+        "at": "HEAD",
+    }
+    said = list[str]()
+    mine = defs.get_training_data(
+        spine,
+        ["user_spend"],
+        **options,  # type: ignore[arg-type]
+        on_event=lambda event: said.append(str(event)),
+    )
+    theirs = mlf.get_training_data(spine, ["user_spend"], store=store, **options)  # type: ignore[arg-type]
+    assert mine.equals(theirs)
+    assert said == ["joining user_spend@1.0.0"]
+    for dry_run in (True, False):
+        sunk = defs.sink_training_data(
+            spine,
+            ["user_spend"],
+            "out.parquet",
+            **options,  # type: ignore[arg-type]
+            keep=True,
+            dry_run=dry_run,
+            on_event=lambda event: said.append(str(event)),
+        )
+        assert (sunk.lock_path is None) == dry_run
+        assert sunk.lock == theirs.lock().written_to("out.parquet")
+        assert len(kept(store.workspace())) == (not dry_run)
+    assert len(said) == 3
+
+
+def test_each_function_with_a_store_has_its_parameters_in_definitions() -> None:
+    for name in ("get_training_data", "sink_training_data"):
+        function = inspect.signature(getattr(mlf, name)).parameters.keys() - {"store"}
+        assert function == inspect.signature(getattr(mlf.Definitions, name)).parameters.keys() - {
+            "self"
+        }

@@ -95,6 +95,57 @@ def test_what_is_no_frame_is_told_with_a_way_out(
     assert told.value.hint
 
 
+class Odd:
+    """What has no type in Arrow."""
+
+
+OBJECTS = pl.Series("odd", [Odd(), None], dtype=pl.Object)
+
+
+def _late(spine: pl.DataFrame) -> pl.LazyFrame:
+    """Objects where the schema says text."""
+    return spine.lazy().map_batches(
+        lambda rows: rows.with_columns(OBJECTS),
+        schema=dict(spine.schema) | {"odd": pl.String()},
+        validate_output_schema=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: SPINE.with_columns(OBJECTS),
+        lambda: SPINE.lazy().with_columns(OBJECTS),
+        lambda: _late(SPINE),
+    ],
+    ids=["frame", "lazy", "late"],
+)
+def test_objects_of_python_are_no_column_of_a_spine(
+    store: mlf.LocalStore, made: Callable[[], pl.DataFrame | pl.LazyFrame]
+) -> None:
+    for join in (
+        lambda spine: mlf.get_training_data(spine, ["user_spend"], store=store, timestamp="when"),
+        lambda spine: mlf.sink_training_data(
+            spine, ["user_spend"], "out.parquet", store=store, timestamp="when"
+        ),
+    ):
+        with pytest.raises(InvalidSpine, match="odd of the spine holds objects of Python") as told:
+            join(made())
+        assert 'spine.drop("odd")' in str(told.value.hint)
+    assert not list(Path().glob("out*"))
+
+
+def test_objects_of_pandas_are_what_arrow_makes_of_them_or_told(store: mlf.LocalStore) -> None:
+    spine = SPINE.to_pandas()
+    spine["odd"] = [Odd(), None]
+    with pytest.raises(InvalidSpine, match="a DataFrame of pandas, cannot be read") as told:
+        mlf.get_training_data(spine, ["user_spend"], store=store, timestamp="when")
+    assert str(told.value.cause).startswith("column odd: ArrowInvalid: Could not convert")
+    spine["odd"] = ["a", None]
+    training = mlf.get_training_data(spine, ["user_spend"], store=store, timestamp="when")
+    assert training["odd"].to_list() == ["a", None]
+
+
 ROWS = pl.DataFrame({"k": [1, 2], "x": [3.5, None], "word": ["a", None]})
 
 

@@ -8,10 +8,11 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.git_cli import Git
-from tests.shop import Shop
+from tests.shop import START, Shop
 from tests.typist import Typist, mlforge
 
 
@@ -129,6 +130,25 @@ def test_ctrl_c_while_the_users_function_runs_leaves_nothing(built: Shop) -> Non
     assert "Traceback" not in typist.text
     assert built.git("status", "--porcelain", "-uall") == status
     assert not list((built.root / ".git").rglob("*.lock"))
+
+
+def test_ctrl_c_while_rows_are_joined_leaves_what_was_there(built: Shop) -> None:
+    rows = 6_000_000
+    pl.select(
+        user_id=pl.repeat("a", rows), when=pl.repeat(START, rows), label=pl.int_range(rows)
+    ).write_parquet(built.root / "spine.parquet")
+    for name in ("out.csv", "out.lock.json"):
+        (built.root / name).write_text("of yesterday")
+    before = {p: p.stat().st_mtime_ns for p in built.root.rglob("*")}
+    options = ("-f", "user_spend,user_profile", "--timestamp", "when", "-o", "out.csv")
+    with Typist(mlforge("train", "spine.parquet", *options), built.root) as typist:
+        typist.type("\x03", after="rows done")
+        assert typist.end() == 130
+    assert typist.text.splitlines()[-1] == "interrupted: nothing half-made is left"
+    after = {
+        p: p.stat().st_mtime_ns for p in built.root.rglob("*") if "mlforge/cache" not in str(p)
+    }
+    assert after.items() <= before.items()
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -223,3 +225,127 @@ def test_a_tree_without_features_is_told_with_the_log(built: Shop) -> None:
     options = ("--timestamp", "when", "-o", "o.csv", "--at", "HEAD~1")
     done = built.run("train", "spine.parquet", "-f", "user_spend", *options)
     assert (done.returncode, "hint: mlforge log\n" in done.stderr) == (3, True), done.stderr
+
+
+TIMED = ("-f", "user_spend", "--timestamp", "when", "-o", "o.csv")
+LINE = b"a,2024-01-09T00:00:00Z\n"
+IN_CSV = "hint: a header and lines of as many fields"
+
+
+def files(shop: Shop) -> dict[str, int]:
+    """Of the project's folder and of the repository's own, drafts and leases included."""
+    folders = (shop.root, shop.root / ".git/mlforge")
+    return {str(p): p.lstat().st_mtime_ns for folder in folders for p in folder.glob("**/*")}
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", f"cause: empty CSV\n{IN_CSV}"),
+        (b"\n\n", f"cause: empty CSV\n{IN_CSV}"),
+        (b"user_id,when\n" + LINE + b"b,2024-01-02T00:00:00Z,7\nc\n", IN_CSV),
+        (b"user_id,when\n\xe9" + LINE, f"cause: invalid utf-8 sequence\n{IN_CSV}"),
+        (
+            b'user_id,when\n"' + LINE + LINE,
+            f'cause: could not parse `"a,2024-01-09T00:00:00Z\n{IN_CSV}',
+        ),
+        (b"user_id,when,when,user_id\n" + LINE, "has the column user_id, when twice\nhint: give"),
+        (b"user_id;when\n" + LINE.replace(b",", b";"), "hint: there are: user_id;when"),
+        (b"user_id,when\na,soon\n", "hint: parse it"),
+    ],
+    ids=["empty", "blank", "ragged", "latin-1", "quote", "twice", "semicolon", "no time"],
+)
+def test_a_csv_that_is_odd_is_told_with_a_way_out(built: Shop, data: bytes, told: str) -> None:
+    (built.root / "odd.csv").write_bytes(data)
+    before = files(built)
+    done = built.run("train", "odd.csv", *TIMED)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+    assert files(built) == before
+
+
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b"\xef\xbb\xbfuser_id,when\n" + LINE, 1),
+        (b"user_id,when\r\n" + LINE.replace(b"\n", b"\r\n"), 1),
+        (b"user_id,when\n" + LINE.rstrip(), 1),
+        (b"user_id,when\n", 0),
+        (b"user_id,when", 0),
+    ],
+    ids=["bom", "crlf", "no last line end", "header", "header without line end"],
+)
+def test_a_csv_that_says_what_it_holds_is_a_spine(built: Shop, data: bytes, rows: int) -> None:
+    (built.root / "some.csv").write_bytes(data)
+    built.mlforge("train", "some.csv", *TIMED)
+    trained = pl.read_csv(built.root / "o.csv")
+    assert trained.columns[:3] == ["user_id", "when", SUM]
+    assert trained[SUM].to_list() == [8.1] * rows
+    assert built.run("reproduce", "o.lock.json").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("spine", "output", "told"),
+    [
+        ("spin.parquet", "o.csv", "spin.parquet is not there\nhint: did you mean spine.parquet?"),
+        ("data/q.csv", "o.csv", "is not there\nhint: there are: events.parquet"),
+        ("no/x.parquet", "o.csv", "the spine no/x.parquet is not there\n"),
+        ("folder.csv", "o.csv", "the spine folder.csv is no file\nhint: name a file"),
+        ("pipe.csv", "o.csv", "the spine pipe.csv is no file\nhint: name a file"),
+        ("text.parquet", "o.csv", "cause: parquet: File out of specification"),
+        ("mlforge.toml", "o.csv", "is none of .parquet, .csv"),
+        ("spine.parquet", "no/o.csv", "hint: mkdir -p no\n"),
+        ("spine.parquet", "mlforge.toml/o.csv", "mlforge.toml is no folder\n"),
+        ("spine.parquet", "folder.csv", "the output folder.csv is a folder\n"),
+        ("spine.parquet", "pipe.csv", "the output pipe.csv is no file\n"),
+        ("spine.parquet", "spine.parquet", "the output spine.parquet is the spine itself\n"),
+        ("link.parquet", "spine.parquet", "the output spine.parquet is the spine itself\n"),
+        ("spine.parquet", "o.xlsx", "o.xlsx is neither .parquet nor .csv\nhint: -o "),
+        ("spine.parquet", "", "is neither .parquet nor .csv\nhint: -o "),
+    ],
+)
+def test_a_place_that_cannot_be_is_told_and_nothing_is_left(
+    built: Shop, spine: str, output: str, told: str
+) -> None:
+    (built.root / "folder.csv").mkdir()
+    os.mkfifo(built.root / "pipe.csv")
+    (built.root / "text.parquet").write_text("user_id,when\n")
+    (built.root / "link.parquet").symlink_to("spine.parquet")
+    before = files(built)
+    done = built.run("train", spine, *TIMED[:-1], output)
+    assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+    assert files(built) == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "told"),
+    [
+        (lambda path: path.unlink(), 3, "hint: mlforge build -f user_spend@1.0.0\n"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-1]), 5, "hint: mlforge build --force"),
+    ],
+    ids=["missing", "corrupt"],
+)
+def test_an_object_that_is_missing_or_corrupt_leaves_nothing_and_the_command_works(
+    built: Shop, damage: Callable[[Path], object], code: int, told: str
+) -> None:
+    oid = built.json("show", "user_spend")["parts"][0]["object"].removeprefix("b3:")
+    path = next(path for path in built.objects() if path.stem == oid)
+    path.chmod(0o644)
+    damage(path)
+    before = files(built)
+    done = built.run("train", "spine.parquet", *TIMED)
+    assert (done.returncode, told in done.stderr) == (code, True), done.stderr
+    assert files(built) == before
+    (command,) = [line[14:] for line in done.stderr.splitlines() if line.startswith("hint: ")]
+    built.mlforge(*command.split())
+    built.mlforge("train", "spine.parquet", *TIMED)
+
+
+def test_an_unknown_ref_lists_the_candidates(built: Shop) -> None:
+    for reference, told in (
+        ("user_spend@9.9.9", "hint: its versions are 1.0.0"),
+        ("user_spend@nobranch", "hint: its versions are 1.0.0"),
+        ("nothing", "hint: there are: user_profile, user_spend"),
+    ):
+        options = ("-f", reference, "--timestamp", "when", "-o", "o.csv")
+        done = built.run("train", "spine.parquet", *options)
+        assert (done.returncode, told in done.stderr) == (3, True), done.stderr

@@ -17,8 +17,10 @@ from nbclient import NotebookClient
 from tests.examples.folders import FLIGHTS
 
 FILE = FLIGHTS / "explore.ipynb"
-# What is another one in each run: commits, times, and how long it took.
-NOISE = re.compile(r"\b[0-9a-f]{8}\b|\d{4}-\d\d-\d\d \d\d:\d\d(?= +Ada)|\b\d+\.\d s\b")
+# What is another one in each run: commits, times, how long it took, and a lock's hash of these.
+NOISE = re.compile(
+    r"\b[0-9a-f]{8}\b|\d{4}-\d\d-\d\d \d\d:\d\d(?= +Ada)|\b\d+\.\d s\b|(?<=lock    )b3:[0-9a-f]+"
+)
 
 
 def executed(folder: Path) -> nbformat.NotebookNode:

@@ -401,7 +401,7 @@ def test_the_demo_tells_its_story(tmp_path: Path) -> None:
     page = (EXAMPLES.parent / "docs/concepts/point-in-time.md").read_text(encoding="utf-8")
     scores = SCORE.findall(page.partition("tells late departures with")[2])[:2]
     assert scores == ["0.58", "0.94"]
-    for words in ("1.0.0", "1.1.0", "2.0.0", "2.0.1", "No change", *scores, "Equal"):
+    for words in ("1.0.0", "1.1.0", "2.0.0", "2.0.1", "No change", *scores, "Equal", "present"):
         assert words in output.stdout
     story, _, rest = output.stdout.partition("go on with:\n")
     assert "def carrier_delays" in story

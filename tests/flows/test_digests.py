@@ -15,7 +15,7 @@ import mlforge as mlf
 from mlforge import digests
 from mlforge.api.store import LocalStore
 from mlforge.digests import Digests
-from mlforge.errors import ColumnNotFound, ObjectCorrupt
+from mlforge.errors import ColumnNotFound, InvalidUsage, ObjectCorrupt, ObjectNotFound
 from mlforge.objects.columns import digest_columns
 from tests.chunks import flip, flip_column, footer_place
 from tests.git_cli import Git
@@ -121,6 +121,23 @@ def test_a_column_that_is_not_there_is_told_with_the_nearest(shop: Shop) -> None
     assert "user_id" in str(refused.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ([], "a list with at least one"),
+        ("user_id", "a list with"),
+        ([SUM, "user_id", SUM], f"{SUM} twice"),
+    ],
+)
+def test_columns_that_no_frame_can_have_blame_no_object(
+    built: Shop, columns: list[str], told: str
+) -> None:
+    store = LocalStore(built.store)
+    for ask in (store.read, store.scan):
+        with pytest.raises(InvalidUsage, match=told):
+            ask(FEATURE, columns=columns)
+
+
 SPINE = "user_id,time\na,2024-01-05T00:00:00Z\n"
 
 
@@ -149,11 +166,34 @@ def test_a_wrong_bit_elsewhere_is_for_verify_to_find(built: Shop) -> None:
     before = trained()
     flip_column(object_of(built), MEAN)
     assert_frame_equal(trained(), before)
+    assert_frame_equal(
+        store.scan(FEATURE, columns=[SUM]).collect(), store.read(FEATURE, columns=[SUM])
+    )
     assert kinds(built) == ["object_corrupt"]
     with pytest.raises(ObjectCorrupt):
         store.read(FEATURE)
-    with pytest.raises(ObjectCorrupt):
-        store.scan(FEATURE)
+    for columns in (None, [MEAN], [SUM, MEAN]):
+        with pytest.raises(ObjectCorrupt):
+            store.scan(FEATURE, columns=columns)
+
+
+def test_a_scan_has_the_columns_that_are_asked_in_their_order(built: Shop) -> None:
+    store = LocalStore(built.store)
+    scanned = store.scan(FEATURE, columns=[MEAN, "user_id"]).filter(pl.col("user_id") == "a")
+    assert_frame_equal(
+        scanned.collect(), read(built, MEAN, "user_id").filter(pl.col("user_id") == "a")
+    )
+    with pytest.raises(ColumnNotFound, match="has no column user_ids"):
+        store.scan(FEATURE, columns=["user_ids"])
+
+
+def test_rows_that_are_not_here_are_told_by_a_scan_with_the_command(shop: Shop) -> None:
+    shop.mlforge("build")
+    object_of(shop).unlink()
+    for columns in (None, [SUM]):
+        with pytest.raises(ObjectNotFound, match="not in this clone") as told:
+            LocalStore(shop.store).scan(FEATURE, columns=columns)
+        assert told.value.hint == f"mlforge build -f {FEATURE}@1.0.0"
 
 
 def test_a_wrong_bit_in_the_footer_gives_no_row(built: Shop) -> None:

@@ -10,6 +10,7 @@ import pytest
 import mlforge as mlf
 from mlforge.errors import InvalidUsage
 from tests.shop import START, Shop
+from tests.typist import Typist, mlforge
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 # User a has events on days 0, 2 and 4, known from the ends of these days; then there is no data.
@@ -47,6 +48,10 @@ def test_it_is_a_value_a_text_and_a_table(training: mlf.TrainingSet) -> None:
     assert "user_spend@1.0.0" in repr(report)
     assert report._repr_html_().startswith("<table")
     assert {len(cells) for cells in report.cells} == {len(report.columns)}
+    # Nothing lies after the data.
+    assert "after the data" in report.columns
+    assert "after the data" not in repr(report) + report._repr_html_()
+    assert max(map(len, repr(report).splitlines())) < 110
     with pytest.raises(InvalidUsage, match="derived"):
         training.head(1).explain()
 
@@ -66,3 +71,26 @@ def test_the_command_line_prints_the_same_table(training: mlf.TrainingSet, shop:
     assert "feature" not in shop.mlforge(*args, "-o", "out.parquet")
     record = shop.json(*args, "-o", "out.parquet")
     assert [f["without_key"] for f in record["features"]] == [1, 1]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_terminal_shows_each_number_of_each_feature(
+    training: mlf.TrainingSet, shop: Shop, columns: int
+) -> None:
+    pl.DataFrame(training.select("user_id", "when")).write_parquet(shop.root / "spine.parquet")
+    args = ("train", "spine.parquet", "-f", "user_spend,user_profile", "--timestamp", "when")
+    words = mlforge(*args, "-o", "out.parquet", "--explain")
+    with Typist(words, shop.root, columns=columns) as typist:
+        assert typist.end() == 0
+    lines = typist.text.partition("out.parquet  content")[2].splitlines()
+    assert max(map(len, lines)) <= columns, typist.text
+    told = " ".join(" ".join(lines).split())
+    for cells in training.explain().cells:
+        assert told.count(cells[0]) == 1
+    if columns == 120:
+        heads = "feature commit rows read matched youngest median 90 % oldest null key too old"
+        assert heads in told
+        assert "5 42.9 % 0 s 0 s 12 h 12 h 1 1" in told
+    else:
+        assert "rows read 5 matched 42.9 % youngest 0 s median 0 s 90 % 12 h oldest 12 h" in told
+        assert "null key 1 too old 1" in told

@@ -17,12 +17,15 @@ import pytest
 import mlforge as mlf
 from mlforge.api.project import find_project
 from mlforge.api.store import LocalStore
+from mlforge.content import content_hash
 from mlforge.errors import InvalidUsage, LockCorrupt, ObjectNotFound, SpineNotFound
 from mlforge.flows.keep import keep, kept, kept_objects
 from mlforge.flows.lock_file import lock_path, read_lock
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.lock import Lock
-from tests.flows.test_remake import clone_of, hint, type_in
+from mlforge.schema import Column
+from tests.chunks import flip
+from tests.flows.test_remake import clone_of, hint, type_in, type_in_a_shell
 from tests.shop import START, Done, Shop
 
 WINDOWS, MORE = '["7d", "30d"]', '["7d", "14d", "30d"]'
@@ -117,6 +120,33 @@ def test_an_output_that_cannot_be_written_leaves_the_old_one_and_its_lock(traine
     assert done.returncode == 2
     assert {p: p.read_bytes() for p in trained.root.glob("out.*")} == before
     assert not [*trained.root.glob(".tmp-*")]
+
+
+@pytest.mark.parametrize(("first", "second"), [("y.parquet", "y.csv"), ("y.csv", "y.parquet")])
+def test_no_output_takes_the_lock_of_another(trained: Shop, first: str, second: str) -> None:
+    trained.mlforge(*TRAIN, "-o", first)
+    before = {p: p.read_bytes() for p in trained.root.glob("y*")}
+    done = trained.run(*TRAIN, "-o", second)
+    assert done.returncode == 2
+    assert f"y.lock.json is the lock of {first}, and that of {second} would" in done.stderr
+    assert {p: p.read_bytes() for p in trained.root.glob("y*")} == before
+    training = mlf.get_training_data(
+        trained.root / "spine.parquet", ["user_profile"], store=LocalStore(trained.store)
+    )
+    with pytest.raises(InvalidUsage, match="is the lock of"):
+        training.save(trained.root / second)
+    assert reproduce(trained, "-o", second).returncode == 2
+    (trained.root / first).unlink()
+    trained.mlforge(*TRAIN, "-o", second)
+    trained.mlforge(*TRAIN, "-o", second)
+
+
+def test_an_output_that_was_renamed_with_its_lock_is_trained_again(trained: Shop) -> None:
+    shutil.copy(trained.root / "out.parquet", trained.root / "copy.csv")
+    shutil.copy(trained.root / "out.lock.json", trained.root / "copy.lock.json")
+    trained.mlforge(*TRAIN, "-o", "copy.csv")
+    (trained.root / "out.lock.json").write_text("{")
+    trained.mlforge(*TRAIN, "-o", "out.csv")
 
 
 # -- made again
@@ -220,6 +250,11 @@ def edit_spine(shop: Shop, change: Callable[[pl.DataFrame], pl.DataFrame]) -> No
         (lambda df: df.with_columns(pl.col("y").cast(pl.Float64)), "y of the spine is float64"),
         (lambda df: df.with_columns(y=pl.col("y") + 1), "y of the spine has other values"),
         (lambda df: df.reverse(), "user_id of the spine has other values"),
+        (lambda df: df.with_columns(y=None), "y of the spine is of a type or values that cannot"),
+        (
+            lambda df: df.with_columns(y=pl.Series([1001] * 4, dtype=pl.Datetime("ns"))),
+            "y of the spine is of a type or values that cannot be hashed, and was int64",
+        ),
     ],
 )
 def test_another_spine_is_told_and_nothing_is_written(
@@ -231,6 +266,53 @@ def test_another_spine_is_told_and_nothing_is_written(
     assert f"differs: {told}" in done.stdout
     assert "nothing was written" in done.stdout
     assert not (trained.root / "again.parquet").exists()
+
+
+def without_hash_of_y(lock: Lock) -> Lock:
+    """A lock of a time when y could not be hashed."""
+    spine_columns = tuple(c for c in lock.spine.columns if c.column.name != "y")
+    digests = {c.column.name: str(c.digest).removeprefix("b3:") for c in spine_columns}
+    columns = [c.column for c in spine_columns]
+    spine = replace(
+        lock.spine,
+        columns=spine_columns,
+        unhashed=("y",),
+        content_hash=content_hash(columns, digests, lock.rows),
+    )
+    for feature in lock.features:
+        for c in feature.columns:
+            columns.append(Column(c.called, feature.manifest.schema.type_of(c.name)))
+            digests[c.called] = str(c.digest).removeprefix("b3:")
+    return replace(lock, spine=spine, content_hash=content_hash(columns, digests, lock.rows))
+
+
+def test_a_column_that_could_not_be_hashed_then_is_not_compared_now(trained: Shop) -> None:
+    path = trained.root / "out.lock.json"
+    path.write_bytes(without_hash_of_y(lock_of(trained)).encode())
+    done = reproduce(trained)
+    assert (done.returncode, done.stdout[:6]) == (0, "equal "), done.stdout
+    assert "y of the spine: the lock has no hash of it, and it is not compared" in done.stderr
+    edit_spine(trained, lambda df: df.with_columns(y=pl.col("y") + 1))
+    assert reproduce(trained).returncode == 0
+    edit_spine(trained, lambda df: df.drop("y"))
+    assert "differs: the spine has no column y" in reproduce(trained).stdout
+
+
+def test_a_column_that_neither_then_nor_now_is_hashed_is_told(trained: Shop) -> None:
+    edit_spine(trained, lambda df: df.with_columns(y=None))
+    trained.mlforge(*TRAIN, "-o", "out.parquet")
+    assert lock_of(trained).spine.unhashed == ("y",)
+    done = reproduce(trained)
+    assert (done.returncode, "y of the spine: the lock has no hash" in done.stderr) == (0, True)
+
+
+def test_of_two_spines_the_one_that_the_lock_can_tell_is_taken(trained: Shop) -> None:
+    folder = trained.root / "models"
+    folder.mkdir()
+    (folder / "out.lock.json").write_bytes(without_hash_of_y(lock_of(trained)).encode())
+    shutil.copy(trained.root / "spine.parquet", folder / "spine.parquet")
+    edit_spine(trained, lambda df: df.reverse())
+    assert trained.run("reproduce", "models/out.lock.json").returncode == 0
 
 
 def other_digest(lock: Lock) -> Lock:
@@ -316,6 +398,76 @@ def test_rows_of_a_version_that_every_tree_has_forgotten_are_made_again(trained:
     rebased(trained)
     shutil.rmtree(trained.root / ".git/mlforge/objects")
     assert reproduce(trained).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "told", "mend"),
+    [
+        (None, "cause: no definitions: ", "write features.py, or name"),
+        ("1/0\n", "cause: features.py:1: ", "mend the definitions, then"),
+    ],
+    ids=["deleted", "broken"],
+)
+def test_definitions_that_cannot_be_read_are_asked_only_for_rows_that_are_not_here(
+    trained: Shop, text: str | None, told: str, mend: str
+) -> None:
+    path = trained.root / "features.py"
+    path.unlink() if text is None else path.write_text(text)
+    assert reproduce(trained).returncode == 0
+    shutil.rmtree(trained.root / ".git/mlforge/objects")
+    done = reproduce(trained)
+    said = done.stderr.replace(f"{trained.root}/", "")
+    assert (done.returncode, told in said, hint(done)[: len(mend)]) == (3, True, mend), said
+    assert "user_spend@1.0.0 are not in this clone, and the definitions that make" in said
+    # In a later commit they are gone for good.
+    trained.git("commit", "-qam", "no definitions")
+    done = reproduce(trained)
+    assert hint(done).startswith("git switch --detach ")
+    assert type_in(trained, hint(done)).returncode == 0
+    assert "user_profile@1.0.0 are not" in reproduce(trained).stderr
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_a_corrupt_object_is_told_with_the_command_that_heals_that_version(
+    trained: Shop, is_older: bool
+) -> None:
+    if is_older:
+        moved_on(trained)
+    oid = lock_of(trained).features[0].objects[0]
+    path = next(path for path in trained.objects() if path.stem == oid.hex)
+    flip(path, 100)
+    done = reproduce(trained, "-o", "again.parquet")
+    assert (done.returncode, "user_spend@1.0.0 is corrupt" in done.stderr) == (5, True)
+    assert not [*trained.root.glob("again*"), *trained.root.glob(".tmp-*")]
+    train = trained.run(
+        "train", "spine.parquet", "-f", "user_spend@1.0.0", *TRAIN[4:], "-o", "o.csv"
+    )
+    assert (train.returncode, hint(train)) == (5, hint(done))
+    assert type_in(trained, hint(done)).returncode == 0
+    assert reproduce(trained).returncode == 0
+
+
+def reset(shop: Shop) -> None:
+    """No ref has the commits of the versions, and git still has them."""
+    shop.git("reset", "-q", "--hard", shop.git("rev-list", "--max-parents=0", "HEAD").strip())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"), [(reset, "git switch --detach "), (rebased, "rm "), (renumbered, "rm ")]
+)
+def test_a_corrupt_object_of_a_version_that_no_ref_has_is_healed_by_the_hint(
+    trained: Shop, change: Callable[[Shop], None], told: str
+) -> None:
+    events = (trained.root / "data/events.parquet").read_bytes()
+    change(trained)
+    (trained.root / "data/events.parquet").write_bytes(events)
+    oid = lock_of(trained).features[0].objects[0]
+    flip(next(path for path in trained.objects() if path.stem == oid.hex), 100)
+    done = reproduce(trained)
+    assert (done.returncode, hint(done)[: len(told)]) == (5, told), done.stderr
+    assert type_in_a_shell(trained, hint(done)).returncode == 0
+    done = reproduce(trained)
+    assert (done.returncode, done.stdout.splitlines()[-1][:6]) == (0, "equal "), done.stderr
 
 
 def test_rows_of_a_number_that_means_other_content_now_leave_its_view_alone(
