@@ -12,7 +12,8 @@ import pyarrow as pa
 from mlforge.online.address import Address
 from mlforge.online.base import Ask, Load, Rows
 from mlforge.online.buckets import Found, Keys
-from mlforge.online.resp import command, hsets
+from mlforge.online.matrix import hsets
+from mlforge.online.resp import command
 from mlforge.online.runs import runs
 from mlforge.online.wire import Answer, Wire
 
