@@ -31,6 +31,8 @@ PIECE_BYTES = 8 << 20
 _CACHED_BYTES = 256 << 10
 # A table for each byte of longer keys would be slower than a call for each key.
 _TABLES = 64
+# Texts that are longer on the average seldom share a width: each is copied by itself.
+LONG_BYTES = 512
 _NO_BYTES = np.empty(0, "V1")
 
 
@@ -175,15 +177,19 @@ def _binary(texts: list[bytes]) -> pa.BinaryArray:
 
 
 def _framed_sizes(lengths: Int64s) -> Int64s:
-    """What a text of each length takes with what `_frame` has around it."""
-    sizes = np.empty(len(lengths), np.int64)
-    for width, which in _widths(lengths):
-        sizes[which] = len(_frame(width))
+    """What texts of these lengths take with what `_frame` has around them."""
+    sizes, power, longest = lengths + len(_frame(0)), 10, int(lengths.max())
+    while power <= longest:
+        sizes += lengths >= power
+        power *= 10
     return sizes
 
 
 def _put_framed(out: Bytes, at: Int64s, texts: Texts, rows: Int64s) -> None:
     """Write the text of each row as RESP does, from where it begins."""
+    if texts.width is None and len(texts.data) > LONG_BYTES * len(texts.edges):
+        _put_one_by_one(out, at, texts, rows)
+        return
     for width, which, found in texts.by_width(rows):
         frame = _frame(width)
         size = len(frame)
@@ -193,6 +199,13 @@ def _put_framed(out: Bytes, at: Int64s, texts: Texts, rows: Int64s) -> None:
             inside = framed.view([("head", f"V{begin}"), ("text", f"V{width}"), ("end", "V2")])
             inside["text"] = found
         _windows(out, size)[at[which]] = framed
+
+
+def _put_one_by_one(out: Bytes, at: Int64s, texts: Texts, rows: Int64s) -> None:
+    begins, ends = texts.edges[rows].tolist(), texts.edges[rows + 1].tolist()
+    for place, begin, end in zip(at.tolist(), begins, ends, strict=True):
+        framed = b"$%d\r\n%b\r\n" % (end - begin, texts.data[begin:end].tobytes())
+        out.data[place : place + len(framed)] = framed
 
 
 def _frame(width: int) -> bytes:

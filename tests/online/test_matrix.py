@@ -31,10 +31,10 @@ def framed(load: Load, rows: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return {name: command(b"HSET", name, *buckets[number]) for number, name in names.items()}
 
 
-@given(st.data(), st.integers(1, 9), st.sampled_from([1, 200, 1 << 20]))
+@given(st.data(), st.integers(1, 9), st.sampled_from([1, 200, 1 << 20]), st.sampled_from([0, 512]))
 @settings(max_examples=300, deadline=None)
 def test_rows_become_a_command_for_each_bucket(
-    data: st.DataObject, buckets: int, piece: int
+    data: st.DataObject, buckets: int, piece: int, long: int
 ) -> None:
     rows = data.draw(
         st.tuples(TEXTS, TEXTS).flatmap(lambda two: st.lists(st.tuples(*two), min_size=1))
@@ -47,6 +47,7 @@ def test_rows_become_a_command_for_each_bucket(
     expected = framed(load, rows[start:])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matrix, "PIECE_BYTES", piece)
+        patch.setattr(matrix, "LONG_BYTES", long)
         # Slices, whose bytes begin in the middle of their buffers.
         pieces = [*hsets(BASE, load, Rows(*(array.slice(start) for array in arrays)))]
     found = [pair for names, packed in pieces for pair in zip(names, packed, strict=True)]
