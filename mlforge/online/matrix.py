@@ -20,13 +20,15 @@ from mlforge.online.resp import Commands
 
 Bytes = npt.NDArray[np.uint8]
 Void = npt.NDArray[np.void]
+Int32s = npt.NDArray[np.int32]
 Int64s = npt.NDArray[np.int64]
 UInt32s = npt.NDArray[np.uint32]
+UInt64s = npt.NDArray[np.uint64]
 # Which of many: all, or these.
 Which = slice | Int64s
 
 # Bytes of rows that are encoded at once, while those before them are sent.
-PIECE_BYTES = 8 << 20
+PIECE_BYTES = 4 << 20
 # What is read once for each byte of a row should stay in the processor's cache.
 _CACHED_BYTES = 256 << 10
 # A table for each byte of longer keys would be slower than a call for each key.
@@ -63,7 +65,7 @@ def hsets(base: bytes, load: Load, run: Rows) -> Iterator[tuple[list[bytes], Com
     for first in range(0, len(numbers), step):
         edges = bounds[first : first + step + 1]
         names = [base + b"%d" % number for number in numbers[first : first + step].tolist()]
-        rows = order[edges[0] : edges[-1]]
+        rows = order[edges[0] : edges[-1]].astype(np.int64)
         yield names, _commands(names, edges - edges[0], keys, values, rows)
 
 
@@ -72,23 +74,23 @@ class Texts:
     """Byte strings, one behind the other, between edges; `width`: what all have in common."""
 
     data: Bytes
-    edges: Int64s
+    edges: Int32s
     width: int | None
 
     @classmethod
     def of(cls, array: pa.BinaryArray) -> Texts:
         """A binary array without nulls, which is not copied."""
         _, offsets, data = array.buffers()
-        ends = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
-        whole = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
-        lengths = np.diff(ends)
+        edges = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
+        whole = np.frombuffer(data or b"", np.uint8)[edges[0] : edges[-1]]
+        lengths = np.diff(edges)
         width = int(lengths[0]) if (lengths == lengths[0]).all() else None
-        return cls(whole, ends.astype(np.int64) - ends[0], width)
+        return cls(whole, edges - edges[0] if edges[0] else edges, width)
 
     def lengths(self, rows: Int64s) -> Int64s:
         if self.width is not None:
             return np.full(len(rows), self.width)
-        return self.edges[rows + 1] - self.edges[rows]
+        return (self.edges[rows + 1] - self.edges[rows]).astype(np.int64)
 
     def by_width(self, rows: Int64s) -> Iterator[tuple[int, Which, Void]]:
         """Those of each length: it, which of the rows they are, and their bytes."""
@@ -100,12 +102,34 @@ class Texts:
             yield width, which, _windows(self.data, width)[places] if width else _NO_BYTES
 
 
+class Pile:
+    """Binary arrays put one behind the other, each copied once."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._edges = [np.zeros(1, np.int32)]
+
+    def add(self, array: pa.BinaryArray) -> None:
+        """An array that has values, and no nulls. At most 2 GB of bytes in all."""
+        texts = Texts.of(array)
+        self._edges.append(texts.edges[1:] + np.int32(len(self._data)))
+        self._data += texts.data.data
+
+    def array(self) -> pa.BinaryArray:
+        """All of them; nothing may be added after this."""
+        edges = np.concatenate(self._edges)
+        buffers = [None, pa.py_buffer(edges), pa.py_buffer(self._data)]
+        return pa.Array.from_buffers(pa.binary(), len(edges) - 1, buffers)
+
+
 def hashed(keys: Texts) -> UInt32s:
     """The CRC-32 of each."""
-    rows = np.arange(len(keys.edges) - 1)
-    found = np.empty(len(rows), np.uint32)
-    for width, which, texts in keys.by_width(rows):
-        found[which] = _crcs(texts.view(np.uint8).reshape(-1, width)) if width else 0
+    found = np.empty(len(keys.edges) - 1, np.uint32)
+    step = max(1, _CACHED_BYTES * len(found) // max(1, len(keys.data)))
+    for start in range(0, len(found), step):
+        part = found[start : start + step]
+        for width, which, texts in keys.by_width(np.arange(start, start + len(part))):
+            part[which] = _crcs(texts.view(np.uint8).reshape(-1, width)) if width else 0
     return found
 
 
@@ -115,11 +139,8 @@ def _crcs(matrix: Bytes) -> UInt32s:
     if width > _TABLES:
         return np.fromiter((crc32(row) for row in matrix), np.uint32, rows)
     found = np.full(rows, crc32(bytes(width)), np.uint32)
-    step = max(1, _CACHED_BYTES // width)
-    for start in range(0, rows, step):
-        part, some = matrix[start : start + step], found[start : start + step]
-        for place in range(width):
-            some ^= _table(width - 1 - place)[part[:, place]]
+    for place in range(width):
+        found ^= _table(width - 1 - place)[matrix[:, place]]
     return found
 
 
@@ -131,19 +152,20 @@ def _table(behind: int) -> UInt32s:
     return np.array([crc32(bytes([value]) + zeros) ^ nothing for value in range(256)], np.uint32)
 
 
-def _by_bucket(hashes: UInt32s, buckets: int) -> tuple[Int64s, UInt32s, Int64s]:
+def _by_bucket(hashes: UInt32s, buckets: int) -> tuple[UInt32s, UInt64s, Int64s]:
     """Rows in the order of their buckets, the buckets that have any, and where in it each begins.
 
     Those of a bucket stay in their order.
     """
     # Numpy sorts whole numbers ten times as fast as it finds an order.
-    ranked = (hashes % np.uint32(buckets)).astype(np.uint64) << np.uint64(32)
+    ranked = (hashes % np.uint32(buckets)).astype(np.uint64)
+    ranked <<= np.uint64(32)
     ranked |= np.arange(len(hashes), dtype=np.uint64)
     ranked.sort()
-    order = (ranked & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    numbers = (ranked >> np.uint64(32)).astype(np.uint32)
-    begins = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
-    return order, numbers[begins], np.append(begins, len(hashes))
+    order = ranked.astype(np.uint32)
+    ranked >>= np.uint64(32)
+    begins = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    return order, ranked[begins], np.append(begins, len(hashes))
 
 
 def _commands(
@@ -160,7 +182,7 @@ def _commands(
     sizes = key_sizes + _framed_sizes(values.lengths(rows))
     edges = np.append(0, sizes.cumsum())
     # Before each row lie the heads of its command and of those before, and all rows before it.
-    starts = edges[:-1] + told.edges[1:].repeat(counts)
+    starts = edges[:-1] + told.edges[1:].astype(np.int64).repeat(counts)
     ends = told.edges + edges[bounds]
     out = np.empty(ends[-1], np.uint8)
     for width, which, found in told.by_width(np.arange(len(heads))):

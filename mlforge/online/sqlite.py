@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -110,7 +111,7 @@ class SQLiteOnline:
                 f"CREATE TABLE IF NOT EXISTS {table} "
                 "(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
             )
-            for part in _commits(rows):
+            for part in chain.from_iterable(map(_commits, runs(rows))):
                 with _transaction(connection):
                     connection.executemany(
                         f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
@@ -344,15 +345,14 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _commits(parts: Iterable[Rows]) -> Iterator[Rows]:
-    """The rows by key, as far as memory goes, as many at a time as one transaction writes.
+def _commits(run: Rows) -> Iterator[Rows]:
+    """The rows by key, as many at a time as one transaction writes.
 
     A tree that grows at its end is written once, one that grows everywhere again and again.
     """
-    for run in runs(parts):
-        order = pc.sort_indices(run.keys)
-        size = run.keys.nbytes + run.values.nbytes
-        step = max(1, min(_COMMIT_ROWS, len(order) * _COMMIT_BYTES // size))
-        for start in range(0, len(order), step):
-            part = order.slice(start, step)
-            yield Rows(run.keys.take(part), run.values.take(part))
+    order = pc.sort_indices(run.keys)
+    size = run.keys.nbytes + run.values.nbytes
+    step = max(1, min(_COMMIT_ROWS, len(order) * _COMMIT_BYTES // size))
+    for start in range(0, len(order), step):
+        part = order.slice(start, step)
+        yield Rows(run.keys.take(part), run.values.take(part))
