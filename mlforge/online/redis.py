@@ -21,6 +21,8 @@ from mlforge.online.wire import Answer, Wire
 
 # Pieces of a load that are encoded before those before them are written.
 _AHEAD = 3
+# While one waits for answers, what the other has sent is written.
+_WRITERS = 2
 # Of a run that is put in order before anything is written; those after it are meanwhile.
 _FIRST_BYTES = 8 << 20
 _DROP_KEYS = 1_000
@@ -79,7 +81,7 @@ class RedisOnline:
 
     def load(self, load: Load, rows: Iterable[Rows]) -> None:
         base = self._keys.base(load)
-        with ThreadPoolExecutor(1) as writer:
+        with ThreadPoolExecutor(_WRITERS) as writer:
             ahead: deque[Future[list[Answer]]] = deque()
             try:
                 # Nothing here holds a run while the next one is put together.
