@@ -31,6 +31,8 @@ _CAPITAL = re.compile(r"[A-Z]")
 # What one transaction writes: others wait for it.
 _COMMIT_ROWS = 1 << 15
 _COMMIT_BYTES = 16 << 20
+# Rows of a statement: to begin and to end one takes as long as a row.
+_INSERT_ROWS = 128
 _SCAN_ROWS = 1 << 14
 # SQLite before 3.32 takes no more variables in a statement.
 _VARIABLES = 999
@@ -113,10 +115,7 @@ class SQLiteOnline:
             )
             for part in chain.from_iterable(map(_commits, runs(rows))):
                 with _transaction(connection):
-                    connection.executemany(
-                        f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
-                        zip(part.keys.to_pylist(), part.values.to_pylist(), strict=True),
-                    )
+                    _insert(connection, table, part)
 
     def scan(self, load: Load) -> Iterator[Rows]:
         self._leave_another_file()
@@ -343,6 +342,20 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         with suppress(sqlite3.OperationalError):
             connection.execute("ROLLBACK")
         raise
+
+
+def _insert(connection: sqlite3.Connection, table: str, part: Rows) -> None:
+    cells: list[bytes] = [b""] * (2 * len(part.keys))
+    cells[::2], cells[1::2] = part.keys.to_pylist(), part.values.to_pylist()
+    done = 0
+    for rows in (_INSERT_ROWS, 1):
+        marks, step = ",".join(["(?,?)"] * rows), 2 * rows
+        end = done + (len(cells) - done) // step * step
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {table} VALUES {marks}",
+            (cells[start : start + step] for start in range(done, end, step)),
+        )
+        done = end
 
 
 def _commits(run: Rows) -> Iterator[Rows]:
