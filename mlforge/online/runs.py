@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import pyarrow as pa
-
 from mlforge.online.base import Rows
+from mlforge.online.matrix import Pile
 
-RUN_BYTES = 128 << 20
+RUN_BYTES = 256 << 20
+# How much longer each run is than the one before, while the one before is written.
+_GROWTH = 3
 
 
 def runs(parts: Iterable[Rows], first: int = RUN_BYTES) -> Iterator[Rows]:
-    """The same rows, in parts of at most about 128 MiB; none is empty.
+    """The same rows, in parts of at most about 256 MiB; none is empty.
 
-    `first`: bytes of the first part; each is at most twice as long as the one before.
+    `first`: bytes of the first part; each is at most three times as long as the one before.
     """
-    run: list[Rows] = []
+    keys, values = Pile(), Pile()
     size, limit = 0, first
     for part in parts:
         for piece in _pieces(part):
             more = _size(piece)
-            if run and size + more > limit:
-                yield _joined(run)
-                run, size, limit = [], 0, min(2 * limit, RUN_BYTES)
-            run.append(piece)
+            if size and size + more > limit:
+                yield Rows(keys.array(), values.array())
+                keys, values = Pile(), Pile()
+                size, limit = 0, min(_GROWTH * limit, RUN_BYTES)
+            keys.add(piece.keys)
+            values.add(piece.values)
             size += more
-    if run:
-        yield _joined(run)
+    if size:
+        yield Rows(keys.array(), values.array())
 
 
 def _pieces(part: Rows) -> Iterator[Rows]:
@@ -42,10 +45,3 @@ def _pieces(part: Rows) -> Iterator[Rows]:
 
 def _size(part: Rows) -> int:
     return int(part.keys.nbytes + part.values.nbytes)
-
-
-def _joined(run: list[Rows]) -> Rows:
-    return Rows(
-        pa.concat_arrays([part.keys for part in run]),
-        pa.concat_arrays([part.values for part in run]),
-    )

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -30,6 +31,8 @@ _CAPITAL = re.compile(r"[A-Z]")
 # What one transaction writes: others wait for it.
 _COMMIT_ROWS = 1 << 15
 _COMMIT_BYTES = 16 << 20
+# Rows of a statement: to begin and to end one takes as long as a row.
+_INSERT_ROWS = 128
 _SCAN_ROWS = 1 << 14
 # SQLite before 3.32 takes no more variables in a statement.
 _VARIABLES = 999
@@ -110,12 +113,9 @@ class SQLiteOnline:
                 f"CREATE TABLE IF NOT EXISTS {table} "
                 "(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID"
             )
-            for part in _commits(rows):
+            for part in chain.from_iterable(map(_commits, runs(rows))):
                 with _transaction(connection):
-                    connection.executemany(
-                        f"INSERT OR REPLACE INTO {table} VALUES (?, ?)",
-                        zip(part.keys.to_pylist(), part.values.to_pylist(), strict=True),
-                    )
+                    _insert(connection, table, part)
 
     def scan(self, load: Load) -> Iterator[Rows]:
         self._leave_another_file()
@@ -344,15 +344,28 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _commits(parts: Iterable[Rows]) -> Iterator[Rows]:
-    """The rows by key, as far as memory goes, as many at a time as one transaction writes.
+def _insert(connection: sqlite3.Connection, table: str, part: Rows) -> None:
+    cells: list[bytes] = [b""] * (2 * len(part.keys))
+    cells[::2], cells[1::2] = part.keys.to_pylist(), part.values.to_pylist()
+    done = 0
+    for rows in (_INSERT_ROWS, 1):
+        marks, step = ",".join(["(?,?)"] * rows), 2 * rows
+        end = done + (len(cells) - done) // step * step
+        connection.executemany(
+            f"INSERT OR REPLACE INTO {table} VALUES {marks}",
+            (cells[start : start + step] for start in range(done, end, step)),
+        )
+        done = end
+
+
+def _commits(run: Rows) -> Iterator[Rows]:
+    """The rows by key, as many at a time as one transaction writes.
 
     A tree that grows at its end is written once, one that grows everywhere again and again.
     """
-    for run in runs(parts):
-        order = pc.sort_indices(run.keys)
-        size = run.keys.nbytes + run.values.nbytes
-        step = max(1, min(_COMMIT_ROWS, len(order) * _COMMIT_BYTES // size))
-        for start in range(0, len(order), step):
-            part = order.slice(start, step)
-            yield Rows(run.keys.take(part), run.values.take(part))
+    order = pc.sort_indices(run.keys)
+    size = run.keys.nbytes + run.values.nbytes
+    step = max(1, min(_COMMIT_ROWS, len(order) * _COMMIT_BYTES // size))
+    for start in range(0, len(order), step):
+        part = order.slice(start, step)
+        yield Rows(run.keys.take(part), run.values.take(part))

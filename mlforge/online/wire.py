@@ -13,7 +13,7 @@ import redis
 from redis import exceptions as failures
 
 from mlforge.online.address import Address, Node
-from mlforge.online.resp import command
+from mlforge.online.resp import command, together
 from mlforge.online.slots import Slots
 
 Answer: TypeAlias = "bytes | int | list[Answer] | None"
@@ -58,7 +58,7 @@ class Link:
 
     def send(self, packed: Sequence[bytes]) -> None:
         # A time limit is for all that is sent at once.
-        self._connection.send_packed_command(pieces(b"".join(packed)), check_health=False)
+        self._connection.send_packed_command(pieces(together(packed)), check_health=False)
 
     def receive(self, count: int) -> list[Answer | Exception]:
         """The answers to what was sent; errors that are answers are among them."""
@@ -271,7 +271,7 @@ class Parsed:
                 return
 
 
-def pieces(data: bytes) -> list[bytes | memoryview]:
+def pieces(data: bytes | memoryview) -> list[bytes | memoryview]:
     if len(data) <= _PIECE_BYTES:
         return [data]
     whole = memoryview(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pyarrow as pa
@@ -13,11 +14,11 @@ from hypothesis import strategies as st
 from mlforge.errors import KeyTypeMismatch, OnlineStoreCorrupt
 from mlforge.online.board import Layout
 from mlforge.online.decoding import converter, reader_of
-from mlforge.online.encoding import pack, packed_keys
+from mlforge.online.encoding import WIDTHS, pack, packed_keys
 from mlforge.online.keys import packer_of
 from mlforge.schema import Column
-from mlforge.testing.types import data_types, present, values
-from mlforge.types import DataType, int64, to_arrow
+from mlforge.testing.types import data_types, plain_types, present, values
+from mlforge.types import DataType, TypeKind, int64, to_arrow
 
 _KINDS = """bool int8 int32 int64 uint64 string binary date datetime datetime[UTC] decimal[38,2]
 decimal[5,0]"""
@@ -67,6 +68,47 @@ def test_every_value_of_every_type_comes_back(data: st.DataObject) -> None:
         for place, convert, item in zip(reader.places, converts, row, strict=True):
             stored = found[place]
             assert same(convert(stored) if convert and stored is not None else stored, item)
+
+
+def plain(type: DataType, value: object) -> bytes:
+    """The bytes of one value, as docs/formats.md has them."""
+    if type.kind in WIDTHS:
+        if value is None or type.kind is TypeKind.BOOL:
+            return int(value or 0).to_bytes(WIDTHS[type.kind], "little")
+        return array([value], type).buffers()[1].to_pybytes()[: WIDTHS[type.kind]]
+    text = value.encode() if isinstance(value, str) else value or b""
+    return len(text).to_bytes(4, "little") + text
+
+
+def plain_row(types: list[DataType], row: Sequence[object]) -> bytes:
+    nulls = sum((value is None) << place for place, value in enumerate(row))
+    flags = b"\1" + nulls.to_bytes(-(-len(row) // 8), "little") if nulls else b"\0"
+    cells = sorted(zip(types, row, strict=True), key=lambda cell: cell[0].kind not in WIDTHS)
+    return flags + b"".join(plain(*cell) for cell in cells)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_values_are_packed_as_they_are_specified(data: st.DataObject) -> None:
+    # No lists: whether one has marks of nulls depends on those that are packed with it.
+    types = data.draw(st.lists(plain_types(), max_size=18))
+    draw = data.draw(st.sampled_from([values, present]))
+    rows = data.draw(st.lists(st.tuples(*map(draw, types)), min_size=1, max_size=5))
+    # Where each entity begins: some have several rows.
+    is_first = [True, *(data.draw(st.booleans()) for _ in rows[1:])]
+    firsts = [place for place, first in enumerate(is_first) if first]
+    names = [f"c{n}" for n in range(len(types))]
+    cells = [array([row[n] for row in rows], type) for n, type in enumerate(types)]
+    table = pa.table([pa.array(range(len(rows)), pa.int64()), *cells], ["k", *names])
+    layout = Layout(("k",), None, None, (Column("k", int64()), *map(Column, names, types)))
+    expected = []
+    for begin, end in zip(firsts, [*firsts[1:], len(rows)], strict=True):
+        states = [plain_row(types, row) for row in rows[begin:end]]
+        several = b"".join(len(state).to_bytes(4, "little") + state for state in states)
+        expected.append(states[0] if len(states) == 1 else b"\2" + several)
+    packed = pack(table, pa.array(firsts, pa.int64()), layout)
+    assert packed.values.to_pylist() == expected
+    assert packed.keys.to_pylist() == [first.to_bytes(8, "little") for first in firsts]
 
 
 @given(st.data())
