@@ -315,7 +315,9 @@ def _code(error: Exception) -> int:
 
 
 def _is_no_table(error: sqlite3.DatabaseError) -> bool:
-    return _code(error) == sqlite3.SQLITE_ERROR and str(error).startswith("no such table")
+    # A statement that was ready when the table went is told as a schema that has changed.
+    codes = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA)
+    return _code(error) in codes and str(error).startswith("no such table")
 
 
 @lru_cache(maxsize=1024)
