@@ -177,7 +177,11 @@ class RedisStore(Closing):
 
 @dataclass(frozen=True, slots=True)
 class ForeignStore(Closing):
-    """An online store that another package brings."""
+    """An online store that another package brings, by the entry point `kind`.
+
+    It is made with `url`, `path`, `prefix` (None: `mlforge:` and the project's name) and `ttl`, in
+    seconds. `grace`, `close`: as of `SQLiteStore`.
+    """
 
     kind: str
     url: str | None = field(default=None, repr=False)
