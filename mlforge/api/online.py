@@ -185,7 +185,7 @@ class ForeignStore(Closing):
 
     kind: str
     url: str | None = field(default=None, repr=False)
-    path: Path | None = None
+    path: str | Path | None = None
     prefix: str | None = None
     ttl: str | timedelta = _TTL
     grace: str | timedelta = _GRACE
@@ -196,22 +196,25 @@ class ForeignStore(Closing):
 
     def identity(self, root: Path, project: str) -> tuple[str, ...]:
         prefix = self.prefix or _prefix_of(project)
-        return (self.kind, self.url or "", str(self.path or ""), prefix)
+        path = "" if self.path is None else str(_placed(root, self.path).resolve())
+        return (self.kind, self.url or "", path, prefix)
 
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return True
 
     def settled(self, home: Home) -> ForeignStore:
-        return replace(self, prefix=self.prefix or _prefix_of(home.project))
+        path = None if self.path is None else _placed(home.root, self.path)
+        return replace(self, path=path, prefix=self.prefix or _prefix_of(home.project))
 
     def open(self, home: Home) -> OnlineStore:
-        made = load_online_store(self.kind)(
-            url=self.url,
-            path=self.path,
-            prefix=self.prefix or _prefix_of(home.project),
-            board_ttl=_microseconds(self.ttl) / SECOND,
+        kind, prefix = load_online_store(self.kind), self.prefix or _prefix_of(home.project)
+        ttl = _microseconds(self.ttl) / SECOND
+        path = None if self.path is None else _placed(home.root, self.path)
+        made: OnlineStore = load_module("mlforge.online.foreign", None).opened(
+            lambda: kind(url=self.url, path=path, prefix=prefix, board_ttl=ttl),
+            f"the online store {self.kind} of another package",
         )
-        return cast("OnlineStore", made)
+        return made
 
     def open_async(self, home: Home, store: OnlineStore) -> AsyncOnlineReader:
         return _in_threads(store)
