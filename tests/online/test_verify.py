@@ -237,10 +237,11 @@ def test_null_keys(project: Mirrored) -> None:
         return pl.DataFrame(rows)
 
     pushed(project, [nulls])
-    defs = mlf.Definitions(name="shop", features=[nulls])
+    store = project.mirror.place.settled(project.mirror)
     asked = pl.DataFrame(rows).select("k", "other")
     for entities in (asked, asked.to_dicts()):
-        found = defs.get_online_features(["nulls"], entities)
+        with store:
+            found = mlf.get_online_features(["nulls"], entities, store=store)
         assert [row["n"] for row in found] == ["w", None, "y", None]
         assert [s["nulls"] for s in found.statuses] == ["present", "missing", "present", "missing"]
     check(project, "nulls", fewest=2)
