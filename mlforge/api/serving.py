@@ -20,7 +20,7 @@ from mlforge.arrow import ArrowFrame
 from mlforge.config import Config, find_config, project_root
 from mlforge.definitions.service import FeatureLike, FeatureService
 from mlforge.engines.frames import collected, speaks_arrow
-from mlforge.errors import InvalidEntities, InvalidUsage, NotServed, did_you_mean
+from mlforge.errors import InvalidEntities, InvalidUsage, NoProject, NotServed, did_you_mean
 from mlforge.flows.asked import COUNTED, AskedFeature, Found, Status, frame_of
 from mlforge.flows.lookup import Answer, Question, lookup, lookup_async, names_of
 from mlforge.flows.services import Service
@@ -282,7 +282,14 @@ class _Here:
 
     @cached_property
     def _config(self) -> Config:
-        return find_config(self._folder)
+        try:
+            return find_config(self._folder)
+        except NoProject as error:
+            raise NoProject(
+                f"{error.message}, and the online store is named by what only a project says",
+                cause=error.cause,
+                hint='RedisStore(url, "mlforge:PROJECT"), or SQLiteStore("/PATH/online.db")',
+            ) from None
 
 
 class _Serving:

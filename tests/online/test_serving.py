@@ -22,6 +22,7 @@ from mlforge.errors import (
     InvalidEntities,
     InvalidUsage,
     KeyTypeMismatch,
+    NoProject,
     NotServed,
     OnlineStoreCorrupt,
 )
@@ -327,6 +328,16 @@ def test_times_beyond_python_are_in_the_frame(named: Store) -> None:
 
 def test_a_store_is_shown_without_its_password() -> None:
     assert "secret" not in repr(mlf.RedisStore("redis://me:secret@localhost"))
+
+
+@pytest.mark.parametrize("store", [mlf.RedisStore(), mlf.SQLiteStore()])
+def test_without_a_project_a_store_is_named_wholly(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoProject, match="the online store is named by") as told:
+        mlf.get_online_features(["spend"], {"user_id": 1}, store=store)
+    assert "mlforge:PROJECT" in (told.value.hint or "")
 
 
 def test_the_store_of_a_project_is_found_from_its_folder(
