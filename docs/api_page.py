@@ -37,6 +37,7 @@ GROUPS = {
     "Serving": (
         "SQLiteStore",
         "RedisStore",
+        "ForeignStore",
         "get_online_features",
         "get_online_features_async",
         "OnlineFeatures",
@@ -71,14 +72,32 @@ GROUPS = {
         "Lock",
         "Reproduced",
         "Difference",
+        "PushReport",
+        "PushedFeature",
+        "OnlineStatus",
+        "FeatureStatus",
+        "Audit",
+        "AuditedFeature",
+        "Replayed",
+        "ReplayedFeature",
     ),
     "Modules": ("errors", "types"),
 }
 # Public in Python, and between floors: nobody types them.
 _OF_STORES = ("grace_us", "identity", "may_serve", "settled", "open", "open_async")
 INTERNAL = {
-    *(f"{store}.{name}" for store in ("SQLiteStore", "RedisStore") for name in _OF_STORES),
-    *("Definitions.remake", "Definitions.within", "LocalStore.workspace", "Source.problems"),
+    *(
+        f"{store}.{name}"
+        for store in ("SQLiteStore", "RedisStore", "ForeignStore")
+        for name in _OF_STORES
+    ),
+    *(
+        "Audit.with_training",
+        "Definitions.remake",
+        "Definitions.within",
+        "LocalStore.workspace",
+        "Source.problems",
+    ),
     *("Lock.decode", "Lock.written_to"),
 }
 _HEAD = """\

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mlforge import errors, types
     from mlforge.api.definitions import Definitions
-    from mlforge.api.online import RedisStore, SQLiteStore
+    from mlforge.api.online import ForeignStore, RedisStore, SQLiteStore
     from mlforge.api.reproduction import reproduce
     from mlforge.api.serving import (
         OnlineFeatures,
@@ -39,16 +39,19 @@ if TYPE_CHECKING:
         unique,
     )
     from mlforge.engines.surrogate import surrogate_key
+    from mlforge.flows.audited import Audit, AuditedFeature, Replayed, ReplayedFeature
     from mlforge.flows.checkout import CheckedOut
     from mlforge.flows.differences import Diff, FeatureDiff
     from mlforge.flows.log import Log, LogEntry
     from mlforge.flows.overview import BrokenFeature, FeatureOverview, Overview
     from mlforge.flows.plan import Plan, PlannedFeature
     from mlforge.flows.problems import Problem, VerifyReport
+    from mlforge.flows.pushed import PushedFeature, PushReport
     from mlforge.flows.report import BuildOutcome, BuildReport
     from mlforge.flows.reproduce import Difference, Reproduced
     from mlforge.flows.retire import Retired
     from mlforge.flows.rollback import RolledBack
+    from mlforge.flows.served import FeatureStatus, OnlineStatus
     from mlforge.flows.tag import Tagged
     from mlforge.flows.validate import Validated, ValidationReport
     from mlforge.lock import Lock
@@ -58,7 +61,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "mlforge.api.definitions": ("Definitions",),
-    "mlforge.api.online": ("RedisStore", "SQLiteStore"),
+    "mlforge.api.online": ("ForeignStore", "RedisStore", "SQLiteStore"),
     "mlforge.api.reproduction": ("reproduce",),
     "mlforge.api.serving": (
         "OnlineFeatures",
@@ -87,16 +90,19 @@ _HOMES = {
         "unique",
     ),
     "mlforge.engines.surrogate": ("surrogate_key",),
+    "mlforge.flows.audited": ("Audit", "AuditedFeature", "Replayed", "ReplayedFeature"),
     "mlforge.flows.checkout": ("CheckedOut",),
     "mlforge.flows.differences": ("Diff", "FeatureDiff"),
     "mlforge.flows.log": ("Log", "LogEntry"),
     "mlforge.flows.overview": ("BrokenFeature", "FeatureOverview", "Overview"),
     "mlforge.flows.plan": ("Plan", "PlannedFeature"),
     "mlforge.flows.problems": ("Problem", "VerifyReport"),
+    "mlforge.flows.pushed": ("PushReport", "PushedFeature"),
     "mlforge.flows.report": ("BuildOutcome", "BuildReport"),
     "mlforge.flows.reproduce": ("Difference", "Reproduced"),
     "mlforge.flows.retire": ("Retired",),
     "mlforge.flows.rollback": ("RolledBack",),
+    "mlforge.flows.served": ("FeatureStatus", "OnlineStatus"),
     "mlforge.flows.tag": ("Tagged",),
     "mlforge.flows.validate": ("Validated", "ValidationReport"),
     "mlforge.lock": ("Lock",),
@@ -105,6 +111,8 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Audit",
+    "AuditedFeature",
     "BrokenFeature",
     "BuildOutcome",
     "BuildReport",
@@ -119,19 +127,26 @@ __all__ = [
     "FeatureOverview",
     "FeatureService",
     "FeatureSpec",
+    "FeatureStatus",
+    "ForeignStore",
     "JoinReport",
     "LocalStore",
     "Lock",
     "Log",
     "LogEntry",
     "OnlineFeatures",
+    "OnlineStatus",
     "Overview",
     "Pin",
     "Plan",
     "PlannedFeature",
     "Problem",
     "Provenance",
+    "PushReport",
+    "PushedFeature",
     "RedisStore",
+    "Replayed",
+    "ReplayedFeature",
     "Reproduced",
     "Retired",
     "RolledBack",

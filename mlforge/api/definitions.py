@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from mlforge.api.asking import parse_services
 from mlforge.api.journal import note_build, noting
 from mlforge.api.mirror import Mirror
-from mlforge.api.online import OnlinePlace, RedisStore, SQLiteStore, configured
+from mlforge.api.online import ForeignStore, OnlinePlace, RedisStore, SQLiteStore, configured
 from mlforge.api.store import LocalStore
 from mlforge.config import Config, find_online, project_root
 from mlforge.definitions.feature import Feature
@@ -69,7 +69,7 @@ class Definitions:
         features: Sequence[Declared],
         services: Sequence[FeatureService] = (),
         offline_store: LocalStore | None = None,
-        online_store: SQLiteStore | RedisStore | None = None,
+        online_store: SQLiteStore | RedisStore | ForeignStore | None = None,
         default_engine: str | None = None,
     ) -> None:
         self.name = name

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 from mlforge.config import OnlineConfig
 from mlforge.flows.workspace import Workspace
@@ -64,18 +64,46 @@ class OnlinePlace(Protocol):
         """No server is asked yet. Raises InvalidConfig, ExtraMissing."""
         ...
 
-    def open_async(self, home: Home) -> AsyncOnlineReader:
-        """As `open`, to be read in an event loop."""
+    def open_async(self, home: Home, store: OnlineStore) -> AsyncOnlineReader:
+        """As `open`, to be read in an event loop; by `store`, if that has to wait in threads."""
         ...
 
 
+class Closing:
+    """What `get_online_features` has opened of a store is closed at exit, or before by these."""
+
+    __slots__ = ()
+
+    def close(self) -> None:
+        """Close what this process has opened; what asks next opens it again."""
+        load_module("mlforge.api.serving", None).close(self)
+
+    async def close_async(self) -> None:
+        """As `close`, and what the running event loop has opened; else that is when it ends."""
+        await load_module("mlforge.api.serving", None).close_async(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *ended: object) -> None:
+        await self.close_async()
+
+
 @dataclass(frozen=True, slots=True)
-class SQLiteStore:
+class SQLiteStore(Closing):
     """Rows served from one file, by any number of processes of a machine; no server.
 
     `path`: None for `mlforge/online.db` in git's own folder, which linked work trees share.
     `ttl`: how long a reader may go on with the versions that it has seen served, `"0s"` for not at
     all. `grace`: how long rows stay that are served no more, for readers and for a rollback.
+    `close()`, `await close_async()`, or the end of a `with` or `async with`, close what
+    `get_online_features` has opened, as the end of the process does; what asks next opens it again.
     """
 
     path: str | Path | None = None
@@ -100,20 +128,20 @@ class SQLiteStore:
         made = load_online_store("sqlite")(path, board_ttl=_microseconds(self.ttl) / SECOND)
         return cast("OnlineStore", made)
 
-    def open_async(self, home: Home) -> AsyncOnlineReader:
-        return _in_threads(self.open(home))
+    def open_async(self, home: Home, store: OnlineStore) -> AsyncOnlineReader:
+        return _in_threads(store)
 
     def _file(self, root: Path, workspace: Workspace) -> Path:
         return _file_of(workspace) if self.path is None else _placed(root, self.path)
 
 
 @dataclass(frozen=True, slots=True)
-class RedisStore:
+class RedisStore(Closing):
     """Rows served from a Redis or Valkey server, or a cluster of them.
 
     `url`: `redis://`, `rediss://` with TLS, `redis+cluster://`, `unix://`; a password may stand in
     it, and is never shown. `prefix`: what all keys begin with; None: `mlforge:` and the project's
-    name. `ttl`, `grace`: as of `SQLiteStore`.
+    name. `ttl`, `grace`, `close`: as of `SQLiteStore`.
     """
 
     url: str = field(default=DEFAULT_URL, repr=False)
@@ -137,7 +165,7 @@ class RedisStore:
     def open(self, home: Home) -> OnlineStore:
         return cast("OnlineStore", self._opened(load_online_store("redis"), home))
 
-    def open_async(self, home: Home) -> AsyncOnlineReader:
+    def open_async(self, home: Home, store: OnlineStore) -> AsyncOnlineReader:
         kind = load_module("mlforge.online.redis_async", "redis").AsyncRedisOnline
         return cast("AsyncOnlineReader", self._opened(kind, home))
 
@@ -148,12 +176,16 @@ class RedisStore:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignStore:
-    """An online store that another package brings."""
+class ForeignStore(Closing):
+    """An online store that another package brings, by the entry point `kind`.
+
+    It is made with `url`, `path`, `prefix` (None: `mlforge:` and the project's name) and `ttl`, in
+    seconds. `grace`, `close`: as of `SQLiteStore`.
+    """
 
     kind: str
     url: str | None = field(default=None, repr=False)
-    path: Path | None = None
+    path: str | Path | None = None
     prefix: str | None = None
     ttl: str | timedelta = _TTL
     grace: str | timedelta = _GRACE
@@ -164,25 +196,28 @@ class ForeignStore:
 
     def identity(self, root: Path, project: str) -> tuple[str, ...]:
         prefix = self.prefix or _prefix_of(project)
-        return (self.kind, self.url or "", str(self.path or ""), prefix)
+        path = "" if self.path is None else str(_placed(root, self.path).resolve())
+        return (self.kind, self.url or "", path, prefix)
 
     def may_serve(self, root: Path, workspace: Workspace) -> bool:
         return True
 
     def settled(self, home: Home) -> ForeignStore:
-        return replace(self, prefix=self.prefix or _prefix_of(home.project))
+        path = None if self.path is None else _placed(home.root, self.path)
+        return replace(self, path=path, prefix=self.prefix or _prefix_of(home.project))
 
     def open(self, home: Home) -> OnlineStore:
-        made = load_online_store(self.kind)(
-            url=self.url,
-            path=self.path,
-            prefix=self.prefix or _prefix_of(home.project),
-            board_ttl=_microseconds(self.ttl) / SECOND,
+        kind, prefix = load_online_store(self.kind), self.prefix or _prefix_of(home.project)
+        ttl = _microseconds(self.ttl) / SECOND
+        path = None if self.path is None else _placed(home.root, self.path)
+        made: OnlineStore = load_module("mlforge.online.foreign", None).opened(
+            lambda: kind(url=self.url, path=path, prefix=prefix, board_ttl=ttl),
+            f"the online store {self.kind} of another package",
         )
-        return cast("OnlineStore", made)
+        return made
 
-    def open_async(self, home: Home) -> AsyncOnlineReader:
-        return _in_threads(self.open(home))
+    def open_async(self, home: Home, store: OnlineStore) -> AsyncOnlineReader:
+        return _in_threads(store)
 
 
 def configured(config: OnlineConfig) -> OnlinePlace:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, overload
 
@@ -19,7 +20,7 @@ from mlforge.arrow import ArrowFrame
 from mlforge.config import Config, find_config, project_root
 from mlforge.definitions.service import FeatureLike, FeatureService
 from mlforge.engines.frames import collected, speaks_arrow
-from mlforge.errors import InvalidEntities, InvalidUsage, NotServed, did_you_mean
+from mlforge.errors import InvalidEntities, InvalidUsage, NoProject, NotServed, did_you_mean
 from mlforge.flows.asked import COUNTED, AskedFeature, Found, Status, frame_of
 from mlforge.flows.lookup import Answer, Question, lookup, lookup_async, names_of
 from mlforge.flows.services import Service
@@ -39,6 +40,8 @@ Store: TypeAlias = SQLiteStore | RedisStore | ForeignStore
 
 # Kinds of questions that a process goes on with.
 _QUESTIONS = 1_000
+# Stores that a process keeps open.
+_OPENED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,7 @@ def get_online_features(
     FeatureService, or the name of one that was pushed. `entities`: a dict of keys, a list of them,
     or any Arrow frame; they may have other columns. `full_names`: columns are
     `{feature}__{column}`. `store`: SQLiteStore() or RedisStore("redis://..."); what it opens is
-    kept, and may be used in threads and after a fork.
+    kept, until `store.close()` or exit, and may be used in threads and after a fork.
 
     A row is served from its event time on, and for as long as `max_age` allows, by this machine's
     clock. Rule: docs/semantics.md#serving.
@@ -244,7 +247,7 @@ async def get_online_features_async(
 ) -> OnlineFeatures:
     """As `get_online_features`, in an event loop: while Redis is waited for, others go on.
 
-    SQLite is read by worker threads.
+    SQLite is read by worker threads. Connections are their loop's, and are closed when it ends.
     """
     serving = _serving(store, os.getcwd()) if isinstance(store, _STORES) else _no_store(store)
     question, rows = serving.question(features, full_names), _rows(entities)
@@ -279,7 +282,14 @@ class _Here:
 
     @cached_property
     def _config(self) -> Config:
-        return find_config(self._folder)
+        try:
+            return find_config(self._folder)
+        except NoProject as error:
+            raise NoProject(
+                f"{error.message}, and the online store is named by what only a project says",
+                cause=error.cause,
+                hint='RedisStore(url, "mlforge:PROJECT"), or SQLiteStore("/PATH/online.db")',
+            ) from None
 
 
 class _Serving:
@@ -295,7 +305,17 @@ class _Serving:
 
     @cached_property
     def async_reader(self) -> AsyncOnlineReader:
-        return self._store.open_async(self._home)
+        return self._store.open_async(self._home, self.reader)
+
+    def close(self) -> None:
+        # What is open is in the places of the properties.
+        if "reader" in vars(self):
+            self.reader.close()
+
+    async def close_async(self) -> None:
+        if "async_reader" in vars(self):
+            await self.async_reader.close()
+        self.close()
 
     def question(
         self, features: Sequence[FeatureLike | FeatureService], full_names: bool
@@ -337,9 +357,44 @@ class _Serving:
         return NotServed(error.message, cause=error.cause, hint=hint)
 
 
-@lru_cache(maxsize=64)
+# By store, and the folder that a relative path begins at.
+_opened: dict[tuple[Store, str], _Serving] = {}
+
+
 def _serving(store: Store, folder: str) -> _Serving:
-    return _Serving(store, Path(folder))
+    return _opened.get((store, folder)) or _open(store, folder)
+
+
+def _open(store: Store, folder: str) -> _Serving:
+    if len(_opened) >= _OPENED:
+        close(next(iter(_opened))[0])
+    return _opened.setdefault((store, folder), _Serving(store, Path(folder)))
+
+
+def close(store: Store) -> None:
+    """Close what was opened of a store, in any folder."""
+    for serving in _left(store):
+        serving.close()
+
+
+async def close_async(store: Store) -> None:
+    """As `close`, and what the running event loop has opened."""
+    for serving in _left(store):
+        await serving.close_async()
+
+
+def _left(store: Store) -> Iterator[_Serving]:
+    """What is open of a store; nobody else gets it any more."""
+    for key in [key for key in [*_opened] if key[0] == store]:
+        # Another thread may close it, too.
+        if (serving := _opened.pop(key, None)) is not None:
+            yield serving
+
+
+@atexit.register
+def _close_all() -> None:
+    for store, _ in [*_opened]:
+        close(store)
 
 
 def _no_store(store: object) -> _Serving:

@@ -24,14 +24,18 @@ class KeyCasts:
     """Casts of a spine's keys to a table's types, block by block; what does not fit is told once.
 
     `types`: of the table's keys, by name. `on`: by key the spine's column, where it is called
-    otherwise. Only casts that lose nothing: integers of any width, decimals and instants whose
-    values all fit, categorical to string.
+    otherwise. `rows`: what the spine is called. Only casts that lose nothing: integers of any
+    width, decimals and instants whose values all fit, categorical to string.
     """
 
     def __init__(
-        self, types: Mapping[str, pl.DataType], on: Mapping[str, str] | None = None
+        self,
+        types: Mapping[str, pl.DataType],
+        on: Mapping[str, str] | None = None,
+        *,
+        rows: str = "spine",
     ) -> None:
-        self._types = types
+        self._types, self._rows = types, rows
         self._columns = {name: (on or {}).get(name, name) for name in types}
         # By key, of what does not fit, the column with the first value that shows it.
         self._wrong: dict[str, pl.Series] = {}
@@ -63,9 +67,16 @@ class KeyCasts:
         if wrong:
             first, dtype = self._columns[wrong[0]], self._types[wrong[0]]
             raise KeyTypeMismatch(
-                "\n".join(_mismatch(self._wrong[name], self._types[name]) for name in wrong),
+                "\n".join(self._mismatch(name) for name in wrong),
                 hint=f"make {first} {_name(first, dtype)} first",
             )
+
+    def _mismatch(self, key: str) -> str:
+        """What is wrong with a key column, with a value that shows it, if there is one."""
+        shown, dtype = self._wrong[key], self._types[key]
+        sample = f" (for example {shown[0]!r})" if len(shown) else ""
+        spine, table = _name(shown.name, shown.dtype), _name(shown.name, dtype)
+        return f"{shown.name} is {spine} in the {self._rows} and {table} in the feature{sample}"
 
 
 def time_columns(spine: pl.DataFrame) -> list[str]:
@@ -141,13 +152,6 @@ def _misfits(keys: pl.Series, dtype: pl.DataType) -> pl.Series:
     if _is_kin(keys.dtype, dtype):
         return _lost(keys, keys.cast(dtype, strict=False))
     return keys.is_not_null()
-
-
-def _mismatch(shown: pl.Series, dtype: pl.DataType) -> str:
-    """What is wrong with a key column, with a value that shows it, if there is one."""
-    sample = f" (for example {shown[0]!r})" if len(shown) else ""
-    spine, table = _name(shown.name, shown.dtype), _name(shown.name, dtype)
-    return f"{shown.name} is {spine} in the spine and {table} in the feature{sample}"
 
 
 def _name(column: str, dtype: pl.DataType) -> str:

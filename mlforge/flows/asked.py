@@ -223,7 +223,7 @@ class AskedFeature:
             )
         types = {c.name: to_polars(c.type) for c in self.served.layout.columns}
         wanted = {key: types[key] for key in self.served.layout.keys}
-        casts = Keys(self._keys, self._on, wanted, entities.columns)
+        casts = Keys(self._keys, self._on, wanted, entities.columns, rows="entities")
         keys = casts.of(entities)
         casts.check()
         # What does not fit was told.

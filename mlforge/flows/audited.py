@@ -86,8 +86,8 @@ class ReplayEvent:
         return f"replaying {self.feature}"
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayedFeature:
+@dataclass(frozen=True, slots=True, repr=False)
+class ReplayedFeature(Shown):
     """How many answers were compared with training data, how many differ, and some that do.
 
     `error`: why they could not be compared.
@@ -99,6 +99,9 @@ class ReplayedFeature:
     differing: int
     examples: tuple[str, ...]
     error: MlforgeError | None = None
+
+    def _tables(self) -> tuple[Table, ...]:
+        return (Table.of_fields(f"ReplayedFeature: {self.name} {self.version}", self.to_dict()),)
 
     def to_dict(self) -> dict[str, Plain]:
         """An item of `training.features` in `mlforge online verify --json`."""
@@ -112,8 +115,8 @@ class ReplayedFeature:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
+@dataclass(frozen=True, slots=True, repr=False)
+class Replayed(Shown):
     """Answers of random entities and moments beside training data; `seed` gives the same again."""
 
     features: tuple[ReplayedFeature, ...]
@@ -128,6 +131,16 @@ class Replayed:
     def differing(self) -> tuple[ReplayedFeature, ...]:
         """Features of which an answer is not what training data has."""
         return tuple(feature for feature in self.features if feature.differing)
+
+    def _tables(self) -> tuple[Table, ...]:
+        columns = ("feature", "version", "compared", "differing")
+        rows = tuple(
+            (f.name, str(f.version), f"{f.compared:,}", f"{f.differing:,}") for f in self.features
+        )
+        word = "differs" if self.differing else "as in training data"
+        return (
+            Table(f"Replayed: {word}; seed {self.seed}", columns, rows, frozenset(columns[2:])),
+        )
 
     def to_dict(self) -> dict[str, Plain]:
         """`training` in `mlforge online verify --json`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from mlforge.errors import OnlineStoreCorrupt
@@ -14,6 +13,7 @@ from mlforge.online.board import (
     Head,
     LoadRecord,
     Served,
+    check_field,
     load_field,
     load_of,
     served_field,
@@ -24,7 +24,10 @@ from mlforge.online.board import (
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The fields, and what they say. What cannot be read is in `raw` and `damaged` alone."""
+    """The fields, and what they say. What cannot be read is in `raw` and `damaged` alone.
+
+    `strange`: fields of which nothing can be served, and no rows are there.
+    """
 
     raw: Mapping[str, bytes]
     served: Mapping[str, Served]
@@ -32,25 +35,33 @@ class Board:
     services: Mapping[str, bytes]
     head: Head | None
     damaged: tuple[OnlineStoreCorrupt, ...] = ()
+    strange: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, store: OnlineStore) -> Board:
         """Raises OnlineStoreUnavailable, and FormatUnknown for what a newer mlforge wrote."""
         raw, damaged, head = store.board(), list[OnlineStoreCorrupt](), None
         served, loads, services = dict[str, Served](), dict[str, LoadRecord](), dict[str, bytes]()
+        strange = set[str]()
         for field, data in sorted(raw.items()):
             try:
+                check_field(field, store.place)
+            except OnlineStoreCorrupt as error:
+                damaged.append(error)
+                strange.add(field)
+                continue
+            try:
                 if (feature := served_of(field)) is not None:
-                    served[feature] = Served.decode(data, store.place)
+                    served[feature] = Served.decode(data, store.place, feature)
                 elif (load := load_of(field)) is not None:
-                    loads[load] = LoadRecord.decode(data, store.place)
+                    loads[load] = LoadRecord.decode(data, store.place, load)
                 elif (service := service_of(field)) is not None:
                     services[service] = data
                 elif field == HEAD_FIELD:
                     head = Head.decode(data, store.place)
             except OnlineStoreCorrupt as error:
                 damaged.append(error)
-        return cls(raw, served, loads, services, head, tuple(damaged))
+        return cls(raw, served, loads, services, head, tuple(damaged), frozenset(strange))
 
     def refuse_damage(self) -> None:
         """Raises OnlineStoreCorrupt for what cannot be read; a push replaces it."""
@@ -59,7 +70,8 @@ class Board:
 
     def features(self) -> set[str]:
         """All that a field is of, whether or not it can be read."""
-        return {name for name in map(served_of, self.raw) if name is not None}
+        known = (served_of(field) for field in self.raw if field not in self.strange)
+        return {name for name in known if name is not None}
 
     def commits(self) -> set[CommitId]:
         """What is served is from these: one, unless somebody edited the board."""
@@ -77,12 +89,8 @@ class Board:
 
     def broken_loads(self) -> list[Load]:
         """Loads whose record cannot be read: in how many buckets they lie, nobody knows."""
-        found = list[Load]()
-        for load in filter(None, map(load_of, self.raw)):
-            # Who edits a board may call a load anything.
-            with suppress(ValueError):
-                found += [] if load in self.loads else [Load(load, 1)]
-        return found
+        known = (load_of(field) for field in self.raw if field not in self.strange)
+        return [Load(load, 1) for load in known if load is not None and load not in self.loads]
 
     def raw_served(self, feature: str) -> bytes | None:
         return self.raw.get(served_field(feature))

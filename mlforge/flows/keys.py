@@ -65,7 +65,7 @@ def check_map(spine: pl.DataFrame, feature: FeatureKeys, on: Mapping[str, str]) 
 class Keys:
     """A feature's keys, under their own names and in these types, for each row of a spine.
 
-    `columns`: those of the spine.
+    `columns`: those of the spine. `rows`: what the spine is called.
     """
 
     def __init__(
@@ -74,14 +74,16 @@ class Keys:
         on: Mapping[str, str],
         types: Mapping[str, pl.DataType],
         columns: Sequence[str],
+        *,
+        rows: str = "spine",
     ) -> None:
         self._feature = feature
         self._on = on
         self._types = types
         self._made = [s for s in feature.surrogates if _is_made(s, columns, on)]
         made = {surrogate.key for surrogate in self._made}
-        self._own = KeyCasts({key: types[key] for key in types if key not in made}, on)
-        self._others = KeyCasts({key: types[key] for key in types if key in made})
+        self._own = KeyCasts({key: types[key] for key in types if key not in made}, on, rows=rows)
+        self._others = KeyCasts({key: types[key] for key in types if key in made}, rows=rows)
 
     def of(self, block: pl.DataFrame) -> pl.DataFrame | None:
         """The keys of these rows; None once there is one that does not fit.

@@ -229,7 +229,7 @@ def _feature(
     data = entries[served_field(name)]
     if data is None:
         raise NotServed(f"{where} serves no {name}", hint="mlforge online status")
-    served = Served.decode(data, where)
+    served = Served.decode(data, where, name)
     if selector is not None and selector != str(served.version):
         raise NotServed(
             f"{where} serves {name}@{served.version}, not {selector}",

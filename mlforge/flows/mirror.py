@@ -210,6 +210,7 @@ class _Mirror:
             pointed.add(record.load.id)
             before[load_field(record.load.id)] = board.raw_load(record.load.id)
         after |= {served_field(name): None for name in board.features() - set(self.heads)}
+        after |= dict.fromkeys(board.strange)
         after |= {service_field(name): text for name, text in self.services.items()}
         after |= {service_field(n): None for n in set(board.services) - set(self.services)}
         before |= {f: board.raw.get(f) for f in after}

@@ -258,6 +258,12 @@ _FAILURES: tuple[tuple[type[Exception], str, str, str], ...] = (
     ),
     (
         failures.RedisError,
+        "CERTIFICATE_REQUIRED",
+        "wants a certificate of the client",
+        "name its files: ?ssl_certfile=FILE&ssl_keyfile=FILE in the url",
+    ),
+    (
+        failures.RedisError,
         "SSL",
         "cannot be reached by TLS",
         "has this port TLS? without it the url begins with redis://",

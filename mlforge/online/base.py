@@ -113,7 +113,10 @@ class OnlineStore(OnlineReader, Protocol):
         ...
 
     def drop(self, load: Load) -> None:
-        """Remove a load's rows; of a load that is not there, nothing."""
+        """Remove a load's rows; of a load that is not there, nothing.
+
+        Where the record of a load was lost, `buckets` is less than it has: all go.
+        """
         ...
 
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 
 from mlforge.canonical import decode, encode
 from mlforge.errors import FormatUnknown, MlforgeError, OnlineStoreCorrupt
-from mlforge.ids import CommitId, ContentHash, Version
+from mlforge.ids import CommitId, ContentHash, Version, parse_name
 from mlforge.online.base import Load
 from mlforge.schema import Column, Surrogate
 from mlforge.times import Duration
@@ -48,6 +48,18 @@ def load_of(field: str) -> str | None:
 
 def service_of(field: str) -> str | None:
     return _after(field, _SERVICE)
+
+
+def check_field(field: str, where: str) -> None:
+    """Raise OnlineStoreCorrupt for a field that no mlforge writes; a later one may have others."""
+    with _readable(where):
+        name = _after(field, _SERVED) or _after(field, _SERVICE)
+        if field.startswith((_SERVED, _SERVICE)):
+            parse_name(name or "")
+        elif field.startswith(_LOAD):
+            Load(field.removeprefix(_LOAD), 1)
+        elif not field.isprintable():
+            raise ValueError(f"{field!r} is no field of a board")
 
 
 def _after(field: str, begin: str) -> str | None:
@@ -125,11 +137,14 @@ class Served:
         )
 
     @classmethod
-    def decode(cls, data: bytes, where: str) -> Served:
-        """Raises OnlineStoreCorrupt, FormatUnknown. `where`: the store, in words."""
+    def decode(cls, data: bytes, where: str, feature: str) -> Served:
+        """What the field of a feature says. `where`: the store, in words.
+
+        Raises OnlineStoreCorrupt, FormatUnknown.
+        """
         with _readable(where):
             form = _decoded(data, _ServedForm, where)
-            _refuse_contradictions(form)
+            _refuse_contradictions(form, feature)
             columns = tuple(Column(c.name, DataType.parse(c.type)) for c in form.columns)
             return cls(
                 feature=form.feature,
@@ -181,10 +196,12 @@ class LoadRecord:
         )
 
     @classmethod
-    def decode(cls, data: bytes, where: str) -> LoadRecord:
-        """Raises OnlineStoreCorrupt, FormatUnknown."""
+    def decode(cls, data: bytes, where: str, load: str) -> LoadRecord:
+        """What the field of a load says. Raises OnlineStoreCorrupt, FormatUnknown."""
         with _readable(where):
             form = _decoded(data, _LoadForm, where)
+            if form.load != load:
+                raise ValueError(f"the field of {load} is of {form.load}")
             return cls(
                 Load(form.load, form.buckets),
                 form.content,
@@ -290,8 +307,12 @@ def _readable(where: str) -> Iterator[None]:
         ) from error
 
 
-def _refuse_contradictions(form: _ServedForm) -> None:
-    """Raise ValueError for keys and times that are no columns, and durations that are none."""
+def _refuse_contradictions(form: _ServedForm, feature: str) -> None:
+    """Raise ValueError for another feature, for keys and times that are no columns, and durations
+    that are none.
+    """
+    if form.feature != feature or not form.load.startswith(f"{feature}:v:"):
+        raise ValueError(f"the field of {feature} is of {form.feature}, with the rows {form.load}")
     names = [column.name for column in form.columns]
     times = {name for name in (form.timestamp, form.created) if name is not None}
     if len({*names}) < len(names) or not form.keys or not {*form.keys} | times <= {*names}:

@@ -58,7 +58,7 @@ class RedisOnline:
 
     def board(self) -> dict[str, bytes]:
         answer = cast("list[bytes]", self._ask_head(command(b"HGETALL", self._keys.head)))
-        return {field.decode(): value for field, value in _pairs(answer)}
+        return {_text(field): value for field, value in _pairs(answer)}
 
     def fetch(self, asked: Sequence[Ask]) -> list[list[bytes | None]]:
         plan = self._keys.plan(asked)
@@ -111,11 +111,13 @@ class RedisOnline:
             step = max(1, min(_SCAN_KEYS, 2 * step, step * _SCAN_BYTES // max(size, 1)))
 
     def drop(self, load: Load) -> None:
-        base = self._keys.base(load)
-        for start in range(0, load.buckets, _DROP_KEYS):
-            end = min(start + _DROP_KEYS, load.buckets)
+        base, start, end = self._keys.base(load), 0, min(load.buckets, _DROP_KEYS)
+        removed: list[Answer] = []
+        # Who has lost the load's record does not know how many buckets it has.
+        while start < load.buckets or any(removed):
             names = [base + b"%d" % number for number in range(start, end)]
-            self._wire.ask(names, [command(b"UNLINK", name) for name in names])
+            removed = self._wire.ask(names, [command(b"UNLINK", name) for name in names])
+            start, end = end, end + _DROP_KEYS
 
     def close(self) -> None:
         self._wire.close()
@@ -124,19 +126,28 @@ class RedisOnline:
         return self._wire.ask([self._keys.head], [packed])[0]
 
     def _read(self, fields: Sequence[str]) -> bytes:
-        return command(b"HMGET", self._keys.head, *(field.encode() for field in fields))
+        return command(b"HMGET", self._keys.head, *map(_bytes, fields))
 
     def _changes(self, after: Mapping[str, bytes | None]) -> list[bytes]:
         told = [
             part
             for field, value in after.items()
             if value is not None
-            for part in (field.encode(), value)
+            for part in (_bytes(field), value)
         ]
-        gone = [field.encode() for field, value in after.items() if value is None]
+        gone = [_bytes(field) for field, value in after.items() if value is None]
         head = self._keys.head
         changes = [command(b"HSET", head, *told)] if told else []
         return [*changes, command(b"HDEL", head, *gone)] if gone else changes
+
+
+def _text(field: bytes) -> str:
+    """Bytes that are no text come back from it as they were."""
+    return field.decode(errors="surrogateescape")
+
+
+def _bytes(field: str) -> bytes:
+    return field.encode(errors="surrogateescape")
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:

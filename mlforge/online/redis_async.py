@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -32,27 +32,44 @@ _CONNECTIONS = 64
 
 
 class AsyncRedisOnline:
-    """A RedisOnline that reads without a thread. One event loop at a time uses it."""
+    """A RedisOnline that reads without a thread, in any number of event loops.
+
+    Connections are their loop's, and are closed when it ends.
+    """
 
     def __init__(self, address: Address, prefix: str, *, board_ttl: float = 1.0) -> None:
         self.board_ttl = board_ttl
         self._keys = Keys(prefix)
-        self._wire = _AsyncWire(address)
+        self._address = address
+        self._wires: dict[asyncio.AbstractEventLoop, _AsyncWire] = {}
 
     async def read(self, fields: Sequence[str]) -> list[bytes | None]:
         if not fields:
             return []
         head = self._keys.head
         packed = command(b"HMGET", head, *(field.encode() for field in fields))
-        return cast("list[bytes | None]", (await self._wire.ask([head], [packed]))[0])
+        return cast("list[bytes | None]", (await self._ask([head], [packed]))[0])
 
     async def fetch(self, asked: Sequence[Ask]) -> list[list[bytes | None]]:
         plan = self._keys.plan(asked)
-        answers = await self._wire.ask(plan.names, plan.packed)
+        answers = await self._ask(plan.names, plan.packed)
         return plan.rows(asked, cast("list[Found]", answers))
 
     async def close(self) -> None:
-        await self._wire.close()
+        """Close what the running loop has opened."""
+        wire = self._wires.pop(asyncio.get_running_loop(), None)
+        if wire is not None:
+            await wire.close()
+
+    async def _ask(self, names: Sequence[bytes], packed: Sequence[bytes]) -> list[Answer]:
+        loop = asyncio.get_running_loop()
+        wire = self._wires.get(loop)
+        if wire is None:
+            for ended in [other for other in [*self._wires] if other.is_closed()]:
+                self._wires.pop(ended, None)
+            wire = self._wires[loop] = _AsyncWire(self._address)
+            await wire.open()
+        return await wire.ask(names, packed)
 
 
 class _AsyncConnection(Protocol):
@@ -102,19 +119,22 @@ class _AsyncLink:
 
 
 class _AsyncWire:
-    """`wire.Wire` in an event loop, for commands that only read."""
+    """`wire.Wire` in one event loop, for commands that only read."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
         self._idle: dict[Node, list[_AsyncLink]] = {}
         self._slots: Slots | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._free = asyncio.Semaphore(_CONNECTIONS)
+        self._life = self._live()
+
+    async def open(self) -> None:
+        # A loop that ends first ends the generators that began in it.
+        await anext(self._life)
 
     async def ask(self, names: Sequence[bytes], packed: Sequence[bytes]) -> list[Answer]:
         if not packed:
             return []
-        self._leave_other_loop()
         try:
             async with self._free:
                 return await self._asked(names, packed)
@@ -122,12 +142,17 @@ class _AsyncWire:
             raise self._address.told(error) from error
 
     async def close(self) -> None:
-        self._leave_other_loop()
-        for node in [*self._idle]:
-            for link in self._idle.pop(node):
-                # A server that does not answer a goodbye is left all the same.
-                with suppress(*FAILURES):
-                    await link.close(nowait=False)
+        await self._life.aclose()
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            for node in [*self._idle]:
+                for link in self._idle.pop(node):
+                    # A server that does not answer a goodbye is left all the same.
+                    with suppress(*FAILURES):
+                        await link.close(nowait=False)
 
     async def _asked(self, names: Sequence[bytes], packed: Sequence[bytes]) -> list[Answer]:
         try:
@@ -223,10 +248,3 @@ class _AsyncWire:
     async def _forget(self, node: Node) -> None:
         for link in self._idle.pop(node, []):
             await link.close()
-
-    def _leave_other_loop(self) -> None:
-        """Connections are their loop's; of one that has ended, they have ended too."""
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._loop, self._idle = loop, {}
-            self._free = asyncio.Semaphore(_CONNECTIONS)

@@ -43,7 +43,7 @@ _HEADER = (
     "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) "
     "FROM pragma_application_id, pragma_user_version"
 )
-_BOARD = "SELECT field, CAST(value AS BLOB) FROM board"
+_BOARD = "SELECT CAST(field AS TEXT), CAST(value AS BLOB) FROM board"
 
 Name = TypeVar("Name", str, bytes)
 
@@ -99,8 +99,8 @@ class SQLiteOnline:
                     [(field, value) for field, value in after.items() if value is not None],
                 )
                 connection.executemany(
-                    "DELETE FROM board WHERE field = ?",
-                    [(field,) for field, value in after.items() if value is None],
+                    "DELETE FROM board WHERE CAST(field AS BLOB) = ?",
+                    [(_bytes(field),) for field, value in after.items() if value is None],
                 )
         return True
 
@@ -248,6 +248,8 @@ class SQLiteOnline:
         """Whether the file has a board; one that is still empty gets it if `create`."""
         connection.execute("PRAGMA wal_autocheckpoint = 4096")
         connection.execute(f"PRAGMA journal_size_limit = {64 << 20}")
+        # Who edits a board may write bytes that are no text.
+        connection.text_factory = lambda data: data.decode(errors="surrogateescape")
         application, number, tables = connection.execute(_HEADER).fetchone()
         if (application, number) == (_APPLICATION, FORMAT):
             return True
@@ -313,7 +315,9 @@ def _code(error: Exception) -> int:
 
 
 def _is_no_table(error: sqlite3.DatabaseError) -> bool:
-    return _code(error) == sqlite3.SQLITE_ERROR and str(error).startswith("no such table")
+    # A statement that was ready when the table went is told as a schema that has changed.
+    codes = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA)
+    return _code(error) in codes and str(error).startswith("no such table")
 
 
 @lru_cache(maxsize=1024)
@@ -325,6 +329,10 @@ def _table(load: str) -> str:
 @lru_cache(maxsize=1024)
 def _query(table: str, count: int) -> str:
     return f"SELECT key, CAST(value AS BLOB) FROM {table} WHERE key IN ({_marks(count)})"
+
+
+def _bytes(field: str) -> bytes:
+    return field.encode(errors="surrogateescape")
 
 
 def _marks(count: int) -> str:

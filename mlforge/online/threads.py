@@ -9,7 +9,10 @@ from mlforge.online.base import Ask, OnlineStore
 
 
 class InThreads:
-    """An AsyncOnlineReader of a store that has none of its own; it must be safe in threads."""
+    """An AsyncOnlineReader of a store that has none of its own; it must be safe in threads.
+
+    Who opened the store closes it.
+    """
 
     def __init__(self, store: OnlineStore) -> None:
         self.board_ttl = store.board_ttl
@@ -22,4 +25,4 @@ class InThreads:
         return await asyncio.to_thread(self._store.fetch, asked)
 
     async def close(self) -> None:
-        self._store.close()
+        pass

@@ -295,6 +295,12 @@ class OnlineStoreSuite:
         store.drop(load)
         assert store.board() == {"a": b"1"}
 
+    def test_of_a_load_whose_buckets_nobody_knows_all_is_dropped(self, store: OnlineStore) -> None:
+        load = Load("spend:v:d", 100)
+        store.load(load, [rows_of(_entities(3_000))])
+        store.drop(Load(load.id, 1))
+        assert list(store.scan(load)) == []
+
     def test_drop_of_what_is_not_there_does_nothing(self, store: OnlineStore) -> None:
         store.drop(Load("none:v:1", 10))
         assert store.board() == {}

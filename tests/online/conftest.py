@@ -79,6 +79,21 @@ def held(request: pytest.FixtureRequest, shop: Shop, place: str) -> Callable[[],
 
 
 @pytest.fixture
+def edit(request: pytest.FixtureRequest, shop: Shop, place: str) -> Callable[[bytes, bytes], None]:
+    """Sets a field of the board to bytes, as another program does."""
+    if place == "redis":
+        server: Server = request.getfixturevalue("server")
+        return lambda field, value: server.run("HSET", "mlforge:shop:head", field, value) and None
+
+    def insert(field: bytes, value: bytes) -> None:
+        with closing(sqlite3.connect(shop.root / ".git/mlforge/online.db")) as connection:
+            connection.execute("INSERT INTO board VALUES (CAST(? AS TEXT), ?)", (field, value))
+            connection.commit()
+
+    return insert
+
+
+@pytest.fixture
 def tree(shop: Shop) -> Callable[[], str]:
     """A digest of every file of the project, and git's own, but for what is served and caches."""
 

@@ -38,12 +38,14 @@ SERVED = Served(
 
 
 def test_a_field_comes_back() -> None:
-    assert Served.decode(SERVED.encode(), "here") == SERVED
+    assert Served.decode(SERVED.encode(), "here", "spend") == SERVED
 
 
 @pytest.mark.parametrize(
     "edit",
     [
+        {"feature": "visits"},
+        {"load": "visits:v:ab"},
         {"version": "zz"},
         {"commit": "zz"},
         {"content_hash": "zz"},
@@ -61,4 +63,4 @@ def test_a_field_comes_back() -> None:
 def test_nonsense_is_damage(edit: dict[str, Plain]) -> None:
     fields = json.loads(SERVED.encode())
     with pytest.raises(OnlineStoreCorrupt, match="here"):
-        Served.decode(encode({**fields, **edit}), "here")
+        Served.decode(encode({**fields, **edit}), "here", "spend")

@@ -343,6 +343,60 @@ def test_a_damaged_board_is_told_and_the_next_push_mends_it(
     assert len(mirrored.rows("user_spend")) == 2
 
 
+@pytest.mark.parametrize("kind", ["feature", "load"])
+def test_a_field_of_another_thing_is_damage(mirrored: Mirrored, kind: str) -> None:
+    """It would be answered, or dropped, as what it is not."""
+    board = mirrored.board()
+    names = ["user_spend", "user_profile"]
+    if kind == "load":
+        names = [board.served[name].load.id for name in names]
+    mirrored.swap(f"{kind}:{names[0]}", board.raw[f"{kind}:{names[1]}"])
+    with pytest.raises(OnlineStoreCorrupt) as told:
+        mirrored.mirror.status()
+    assert f"the field of {names[0]} is of " in (told.value.cause or "")
+    if kind == "feature":
+        with pytest.raises(OnlineStoreCorrupt, match="cannot be read"):
+            mirrored.mirror.get(["user_spend"], {"user_id": "a"})
+    mirrored.push()
+    assert mirrored.mirror.verify().exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "field", [b"feature:\xff", b"\xff", b"load:x", b"service:a b", b"feature:"]
+)
+def test_a_field_that_is_none_is_told_and_goes(
+    mirrored: Mirrored, edit: Callable[[bytes, bytes], None], field: bytes
+) -> None:
+    before = mirrored.board_raw()
+    edit(field, b"{}")
+    assert len(mirrored.board_raw()) == len(before) + 1
+    done = mirrored.shop.run("online", "status")
+    assert done.returncode == 5
+    assert "hint: mlforge online push" in done.stderr
+    assert "user_spend" in mirrored.shop.mlforge("online", "get", "user_spend", "user_id=a")
+    assert mirrored.shop.run("online", "push").returncode == 0
+    assert mirrored.board_raw().keys() == before.keys()
+    assert mirrored.shop.run("online", "status").returncode == 0
+
+
+def test_of_a_load_whose_record_is_broken_all_rows_go(
+    mirrored: Mirrored, held: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = "".join(f"u{number},DE\n" for number in range(1_000))
+    (mirrored.shop.root / "data/users.csv").write_text("user_id,country\n" + users)
+    mirrored.shop.mlforge("build", "-f", "user_profile")
+    before = held()
+    mirrored.push()
+    load = mirrored.board().served["user_profile"].load.id
+    (mirrored.shop.root / "data/users.csv").write_text("user_id,country\na,DE\n")
+    mirrored.shop.mlforge("build", "-f", "user_profile")
+    mirrored.push()
+    mirrored.swap(load_field(load), b"nonsense")
+    monkeypatch.setenv("MLFORGE_ONLINE_STORE_GRACE", "0s")
+    mirrored.push()
+    assert held() == before
+
+
 def test_a_board_of_a_later_format_is_left_alone(mirrored: Mirrored) -> None:
     mirrored.swap("feature:user_spend", b'{"format":2}')
     before = mirrored.board_raw()

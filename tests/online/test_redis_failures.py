@@ -360,10 +360,13 @@ def authority() -> Path:
 
 
 @contextmanager
-def _by_tls(server: Server, authority: Path) -> Iterator[int]:
+def _by_tls(server: Server, authority: Path, *, is_mutual: bool = False) -> Iterator[int]:
     """The server's port, by TLS: the server of the wheel has none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(authority / "server.crt", authority / "server.key")
+    if is_mutual:
+        context.load_verify_locations(authority / "ca.crt")
+        context.verify_mode = ssl.CERT_REQUIRED
 
     def carry(source: socket.socket, target: socket.socket) -> None:
         try:
@@ -378,9 +381,16 @@ def _by_tls(server: Server, authority: Path) -> Iterator[int]:
 
     def serve(client: socket.socket) -> None:
         try:
-            outer = context.wrap_socket(client, server_side=True)
+            outer = context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+            outer.do_handshake()
         except OSError:
-            client.close()
+            # What it says of why is lost if it hangs up before all is read.
+            with suppress(OSError):
+                plain = socket.socket(fileno=outer.detach())
+                plain.shutdown(socket.SHUT_WR)
+                while plain.recv(65_536):
+                    pass
+                plain.close()
             return
         inner = socket.create_connection(("127.0.0.1", server.port))
         answers = threading.Thread(target=carry, args=(inner, outer), daemon=True)
@@ -424,6 +434,47 @@ def test_by_tls_it_serves_the_same(server: Server, authority: Path) -> None:
         assert scanned(store, LOAD) == ROWS
         address = Address.parse(f"rediss://localhost:{port}", ca_file=authority / "ca.crt")
         assert asyncio.run(waiting(address)) == [[*ROWS.values()]]
+
+
+def test_a_server_that_wants_to_know_the_client(server: Server, authority: Path) -> None:
+    with _by_tls(server, authority, is_mutual=True) as port:
+        url = f"rediss://127.0.0.1:{port}?ssl_ca_certs={authority}/ca.crt"
+        own = f"&ssl_certfile={authority}/server.crt&ssl_keyfile={authority}/server.key"
+        with opened(url + own, "tls") as store:
+            assert store.swap({}, {"known": b"1"})
+            assert store.read(["known"]) == [b"1"]
+        with opened(url, "tls") as store:
+            error = told(lambda: store.read(["known"]))
+        assert "wants a certificate of the client" in error.message
+        assert "ssl_certfile" in (error.hint or "")
+
+
+def test_what_a_url_says_reaches_the_connection(authority: Path) -> None:
+    """As docs/guides/serving.md has it."""
+    file = authority / "ca.crt"
+    plain = Address.parse("redis://me:a%2Fb%40c%3A%23%3F%25@here:7/3").options(("here", 7))
+    assert (
+        plain.items()
+        >= {
+            "host": "here",
+            "port": 7,
+            "db": 3,
+            "username": "me",
+            "password": "a/b@c:#?%",
+            "socket_connect_timeout": 2.0,
+            "socket_timeout": 5.0,
+        }.items()
+    )
+    times = Address.parse("redis://?socket_connect_timeout=0.5&socket_timeout=60")
+    assert (times.connect_timeout, times.timeout) == (0.5, 60.0)
+    path = Address.parse("unix://:pw@/run/redis.sock?db=1").options(("", 0))
+    assert path.items() >= {"path": "/run/redis.sock", "db": 1, "password": "pw"}.items()
+    secure = f"ssl_ca_certs={file}&ssl_certfile={file}&ssl_keyfile={file}"
+    for scheme in ("rediss", "valkeys", "rediss+cluster"):
+        options = Address.parse(f"{scheme}://here?{secure}").options(("here", 6379))
+        assert options["ssl_cert_reqs"] == "required"
+        names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+        assert {name: options[name] for name in names} == dict.fromkeys(names, str(file))
 
 
 def test_a_certificate_that_is_not_trusted_is_told(server: Server, authority: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +15,6 @@ import polars as pl
 import pytest
 
 import mlforge as mlf
-from mlforge.api.serving import _serving
 from mlforge.engines.surrogate import surrogate_key
 from mlforge.errors import (
     ColumnCollision,
@@ -22,6 +22,7 @@ from mlforge.errors import (
     InvalidEntities,
     InvalidUsage,
     KeyTypeMismatch,
+    NoProject,
     NotServed,
     OnlineStoreCorrupt,
 )
@@ -67,9 +68,8 @@ def named(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
         server: Server = request.getfixturevalue("server")
         server.run("FLUSHALL")
         found = mlf.RedisStore(server.url, prefix="test", ttl="0s")
-    yield found
-    _serving(found, os.getcwd()).reader.close()
-    _serving.cache_clear()
+    with found:
+        yield found
 
 
 def opened(named: Store) -> OnlineStore:
@@ -159,14 +159,81 @@ def test_a_loop_is_answered_the_same(store: Store) -> None:
         ones = (
             mlf.get_online_features_async(["profile"], entities, store=store) for _ in range(20)
         )
-        try:
-            return await asyncio.gather(*ones)
-        finally:
-            await _serving(store, os.getcwd()).async_reader.close()
+        return await asyncio.gather(*ones)
 
     expected = [*mlf.get_online_features(["profile"], entities, store=store)]
     assert all([*found] == expected for found in asyncio.run(ask()))
     assert all([*found] == expected for found in asyncio.run(ask()))
+
+
+_LEAVING = """
+import asyncio, sys, threading
+import mlforge as mlf
+
+store = eval(sys.argv[1])
+
+async def ask():
+    ones = [mlf.get_online_features_async(["profile"], {"user_id": n}, store=store) for n in (1, 2)]
+    assert [found[0]["country"] for found in await asyncio.gather(*ones)] == ["DE", "FR"]
+
+def loops():
+    for _ in range(5):
+        asyncio.run(ask())
+
+def check():
+    assert mlf.get_online_features(["profile"], {"user_id": 1}, store=store)[0]["country"] == "DE"
+
+threads = [threading.Thread(target=loops) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+loops()
+check()
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "",
+        "store.close(); check(); store.close(); store.close()",
+        "with store: check()",
+        "with mlf.SQLiteStore('nowhere'): pass",
+        """
+async def closing():
+    async with store:
+        await ask()
+    await ask()
+    await store.close_async()
+    await store.close_async()
+asyncio.run(closing())
+""",
+    ],
+)
+def test_a_process_leaves_nothing_open(store: Store, end: str) -> None:
+    named = f"mlf.SQLiteStore({str(store.path)!r})" if isinstance(store, mlf.SQLiteStore) else None
+    if isinstance(store, mlf.RedisStore):
+        named = f"mlf.RedisStore({store.url!r}, {store.prefix!r})"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _LEAVING + end, str(named)],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_is_closed_has_no_connection(server: Server) -> None:
+    with mlf.RedisStore(server.url, prefix="closed") as store:
+        with pytest.raises(NotServed):
+            mlf.get_online_features(["spend"], {"user_id": 1}, store=store)
+        open_before = len(clients(server))
+    assert len(clients(server)) == open_before - 1
+
+
+def clients(server: Server) -> list[object]:
+    with server.client() as client:
+        return [*client.client_list()]
 
 
 def test_columns_prefixes_and_maps_are_as_in_training(store: Store) -> None:
@@ -222,7 +289,7 @@ def test_what_cannot_be_asked_is_said(store: Store) -> None:
         ask(["spend"], pl.DataFrame({"user": [1]}))
     with pytest.raises(KeyTypeMismatch, match="user_id of entity 0 is '1' \\(str\\), and int64"):
         ask(["spend"], {"user_id": "1"})
-    with pytest.raises(KeyTypeMismatch, match="user_id is string"):
+    with pytest.raises(KeyTypeMismatch, match="user_id is string in the entities and"):
         ask(["spend"], pl.DataFrame({"user_id": ["1"]}))
     with pytest.raises(ColumnCollision, match=r"total \(the entities and spend@1.0.0\)"):
         ask(["spend"], {"user_id": 1, "total": 2})
@@ -261,6 +328,16 @@ def test_times_beyond_python_are_in_the_frame(named: Store) -> None:
 
 def test_a_store_is_shown_without_its_password() -> None:
     assert "secret" not in repr(mlf.RedisStore("redis://me:secret@localhost"))
+
+
+@pytest.mark.parametrize("store", [mlf.RedisStore(), mlf.SQLiteStore()])
+def test_without_a_project_a_store_is_named_wholly(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoProject, match="the online store is named by") as told:
+        mlf.get_online_features(["spend"], {"user_id": 1}, store=store)
+    assert "mlforge:PROJECT" in (told.value.hint or "")
 
 
 def test_the_store_of_a_project_is_found_from_its_folder(

@@ -41,8 +41,8 @@ def store(opened: Opened) -> Iterator[OnlineStore]:
 
 class TestSQLiteOnline(OnlineStoreSuite):
     @pytest.fixture
-    def reader(self, path: Path) -> Callable[[], AsyncOnlineReader]:
-        return lambda: InThreads(SQLiteOnline(path))
+    def reader(self, store: OnlineStore) -> Callable[[], AsyncOnlineReader]:
+        return lambda: InThreads(store)
 
 
 def test_looking_makes_no_file(store: OnlineStore, path: Path) -> None:
