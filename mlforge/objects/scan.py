@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,18 +39,20 @@ class Scan:
         known = digests or {}
         self._oids = oids
         self._where = where
-        sources = [_verified(objects.path(o), o, columns, where, known.get(o)) for o in oids]
+        places = [(objects.path(oid), oid) for oid in oids]
+        sources: list[bytes | Path]
+        if is_large(sum(map(_size, (path for path, _ in places)))):
+            for path, oid in places:
+                verify_columns(path, oid, where, columns, known.get(oid))
+            sources = [path for path, _ in places]
+        else:
+            sources = [_whole_bytes(path, oid, where) for path, oid in places]
         with self._told():
             # Polars reads twice as fast as pyarrow, whose threads abort some processes at exit.
             self._rows = pl.concat([pl.scan_parquet(source, glob=False) for source in sources])
             if columns is not None:
                 self._rows = self._rows.select(columns)
             self.schema = self._rows.collect_schema()
-
-    @property
-    def lazy(self) -> pl.LazyFrame:
-        """The rows, for a query of which Polars tells the errors."""
-        return self._rows
 
     @property
     def height(self) -> int:
@@ -106,40 +107,36 @@ def verify_object(path: Path, oid: ObjectId, where: str) -> None:
 
 
 def verify_columns(
-    path: Path, oid: ObjectId, where: str, columns: Sequence[str], expected: ObjectDigests | None
+    path: Path,
+    oid: ObjectId,
+    where: str,
+    columns: Sequence[str] | None,
+    expected: ObjectDigests | None,
 ) -> None:
     """Hash the bytes of some columns of a large object with digests, else all of an object's.
 
     Raises ObjectCorrupt.
     """
-    with storage_errors(path, "read"), path.open("rb") as file:
-        if (
-            expected is not None
-            and is_large(os.fstat(file.fileno()).st_size)
-            and are_whole(file, expected, columns)
-        ):
-            return
+    if columns is not None and expected is not None and is_large(_size(path)):
+        with storage_errors(path, "read"), path.open("rb") as file:
+            # Digests that do not fit decide nothing: the object's name does.
+            if are_whole(file, expected, columns):
+                return
     verify_object(path, oid, where)
 
 
-def _verified(
-    path: Path,
-    oid: ObjectId,
-    columns: Sequence[str] | None,
-    where: str,
-    expected: ObjectDigests | None,
-) -> bytes | Path:
-    """What is to be read: of a small object the bytes, of a large one the file."""
-    with storage_errors(path, "read"), path.open("rb") as file:
-        if not is_large(os.fstat(file.fileno()).st_size):
-            data = file.read()
-            if hash_bytes(data) != oid.hex:
-                raise _corrupt([oid], where, _OTHER_BYTES)
-            return data
-        # Digests that do not fit decide nothing: the object's name does.
-        if columns is None or expected is None or not are_whole(file, expected, columns):
-            verify_object(path, oid, where)
-        return path
+def _size(path: Path) -> int:
+    with storage_errors(path, "read"):
+        return path.stat().st_size
+
+
+def _whole_bytes(path: Path, oid: ObjectId, where: str) -> bytes:
+    """So small an object's bytes: what is hashed is what is read, whatever becomes of the file."""
+    with storage_errors(path, "read"):
+        data = path.read_bytes()
+    if hash_bytes(data) != oid.hex:
+        raise _corrupt([oid], where, _OTHER_BYTES)
+    return data
 
 
 def _corrupt(oids: Sequence[ObjectId], where: str, cause: str) -> ObjectCorrupt:
