@@ -63,12 +63,13 @@ class Ages:
             return None
         ages = self._all()
         lower, higher = math.floor((self.count - 1) * 0.5), math.ceil((self.count - 1) * 0.9)
-        # One at a time, which numpy does with vectors.
+        # One at a time, which numpy does with vectors; the second moves what the first has found.
         ages.partition(lower)
+        youngest, median = int(ages[: lower + 1].min()), int(ages[lower])
         ages[lower:].partition(higher - lower)
         return Quantiles(
-            youngest=int(ages[: lower + 1].min()),
-            median=int(ages[lower]),
+            youngest=youngest,
+            median=median,
             p90=int(ages[higher]),
             oldest=int(ages[higher:].max()),
         )
