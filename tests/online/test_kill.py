@@ -191,7 +191,7 @@ def test_of_racing_builds_a_reader_sees_one_after_another(mirrored: Mirrored) ->
     seen = list[str]()
     with mirrored.store() as store:
         question = Question(_WANTED, False, store.place)
-        for number in range(3):
+        for number in range(2):
             settle(mirrored.shop, f"C{number}")
             command = ("build", "-f", "user_profile,copy", "--online")
             racers = [mirrored.shop.start(*command) for _ in range(2)]
