@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -17,6 +19,7 @@ from mlforge.flows.lookup import Question, lookup
 from mlforge.flows.resolve import Reference
 from mlforge.flows.services import Wanted
 from mlforge.online.base import OnlineStore
+from tests.git_cli import Git
 from tests.online.mirrored import Mirrored
 from tests.shop import Shop
 from tests.sizes import KILL_MOMENTS, SEED
@@ -188,7 +191,7 @@ def test_of_racing_builds_a_reader_sees_one_after_another(mirrored: Mirrored) ->
     seen = list[str]()
     with mirrored.store() as store:
         question = Question(_WANTED, False, store.place)
-        for number in range(3):
+        for number in range(2):
             settle(mirrored.shop, f"C{number}")
             command = ("build", "-f", "user_profile,copy", "--online")
             racers = [mirrored.shop.start(*command) for _ in range(2)]
@@ -200,6 +203,34 @@ def test_of_racing_builds_a_reader_sees_one_after_another(mirrored: Mirrored) ->
             mirrored.shop.mlforge(*command)
             assert read(store, question) == f"C{number}"
     assert seen == sorted(seen, key=lambda found: (found[0], found))
+    assert mirrored.mirror.verify().exit_code == 0
+
+
+def test_of_racing_clones_the_later_commit_wins(
+    mirrored: Mirrored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """One clone is a version behind: whoever comes first, what is served never goes back."""
+    if place == "sqlite":
+        monkeypatch.setenv("MLFORGE_ONLINE_STORE_PATH", str(tmp_path / "online.db"))
+    shop, seen = mirrored.shop, list[str]()
+    late = Shop(Git(tmp_path / "late"))
+    mirrored.push(force=True)
+    with mirrored.store() as store:
+        question = Question(_WANTED, False, store.place)
+        for number in range(2):
+            renew(shop, f"C{number}")
+            shutil.rmtree(late.root, ignore_errors=True)
+            shutil.copytree(shop.root, late.root)
+            renew(shop, f"C{number}b")
+            racers = [one.start("online", "push") for one in (late, shop)]
+            while any(racer.poll() is None for racer in racers):
+                seen.append(read(store, question))
+            ends = [(racer.wait(), *racer.communicate()) for racer in racers]
+            assert ends[1][0] == 0, ends
+            assert ends[0][0] in (0, 4), ends
+            seen.append(read(store, question))
+            assert seen[-1] == f"C{number}b"
+    assert seen == sorted(seen)
     assert mirrored.mirror.verify().exit_code == 0
 
 
