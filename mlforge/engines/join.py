@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from mlforge.engines.calendar import calendar_of
 from mlforge.engines.questions import Questions, microseconds
@@ -29,8 +30,9 @@ _BLOCK = 16_384
 # A key with more rows than this is searched alone: few can exist, and halving costs by the longest.
 _LONG = 4_096
 
-# Of each byte.
+# Of each byte, how many bits are set; and the bits of a byte below each of its bits.
 _BITS_SET = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(1, dtype=np.uint8)
+_LOWER_BITS = ((1 << np.arange(8)) - 1).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +68,18 @@ class Matches:
         """Which rows of a table of this height are found, and these matches in those alone."""
         if not height:
             return pl.Series(dtype=pl.Boolean), self
-        is_found = np.zeros(height, np.bool_)
-        has_found = self.found >= 0
-        is_found[self.found[has_found]] = True
+        # The last flag, which is beyond the table, is that of no row.
+        is_found = np.zeros(height + 1, np.bool_)
+        is_found[self.found] = True
         # How many are found before each eighth row, and of the seven after it.
-        bits = np.packbits(is_found, bitorder="little")
+        bits = np.packbits(is_found[:-1], bitorder="little")
         counts = _BITS_SET.take(bits)
         before = np.cumsum(counts, dtype=np.int64) - counts
-        eighths = np.maximum(self.found, 0) >> 3
-        own = bits.take(eighths) & ((1 << (self.found & 7)) - 1).astype(np.uint8)
+        eighths = self.found >> 3
+        own = bits.take(eighths) & _LOWER_BITS.take(self.found & 7)
         numbers = before.take(eighths) + _BITS_SET.take(own)
-        return pl.Series(is_found), replace(self, found=np.where(has_found, numbers, -1))
+        flags = pa.Array.from_buffers(pa.bool_(), height, [None, pa.py_buffer(bits)])
+        return pl.Series(flags), replace(self, found=np.where(self.found >= 0, numbers, -1))
 
     @property
     def ages_found(self) -> Int64s:
@@ -198,8 +201,8 @@ class _Search:
             (slice(edges[at], edges[at + 1]), slice(begins[at], ends[at]))
             for at in np.flatnonzero(is_long)
         ]
-        self._begins = np.repeat(begins, sizes)
-        self._ends = np.repeat(np.where(is_long, begins, ends), sizes)
+        self._begins, self._ends = begins, np.where(is_long, begins, ends)
+        self._owners = np.repeat(np.arange(len(begins)), sizes)
 
     def run(self, times: Int64s, wanted: Int64s, is_exact: bool, rows: Int64s) -> None:
         """Write into `rows`, for each question with a key, the last row at its time; -1 for none.
@@ -208,8 +211,9 @@ class _Search:
         """
 
         def stride(start: int) -> None:
-            part = slice(start, min(start + _BLOCK, len(self._begins)))
-            begins, ends = self._begins[part], self._ends[part]
+            part = slice(start, min(start + _BLOCK, len(self._owners)))
+            owners = self._owners[part]
+            begins, ends = self._begins.take(owners), self._ends.take(owners)
             last = _stride(times, begins, ends, wanted[part], is_exact)
             rows[part] = np.where(last >= begins, last, -1)
 
@@ -219,7 +223,7 @@ class _Search:
             rows[part] = np.where(last >= 0, last + own.start, -1)
 
         with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            list(pool.map(stride, range(0, len(self._begins), _BLOCK)))
+            list(pool.map(stride, range(0, len(self._owners), _BLOCK)))
             list(pool.map(bisect, self._longs))
 
 
