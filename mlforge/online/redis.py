@@ -19,8 +19,8 @@ from mlforge.online.resp import command
 from mlforge.online.runs import runs
 from mlforge.online.wire import Answer, Wire
 
-# Pieces of a load that are encoded before those before them are written.
-_AHEAD = 3
+# Pieces of a load that wait to be written: for so long the next run may take to be put together.
+_AHEAD = 8
 # While one waits for answers, what the other has sent is written.
 _WRITERS = 2
 # Of a run that is put in order before anything is written; those after it are meanwhile.

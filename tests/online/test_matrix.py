@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import chain
 from zlib import crc32
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from mlforge.online import matrix
 from mlforge.online.base import Load, Rows
 from mlforge.online.matrix import Texts, hashed, hsets
 from mlforge.online.resp import command, together
+from mlforge.online.runs import runs
 
 BASE = b"p:f:v:0:"
 ANY = st.binary(max_size=3) | st.binary(min_size=60, max_size=70) | st.binary(max_size=300)
@@ -59,6 +61,21 @@ def test_rows_become_a_command_for_each_bucket(
 @settings(max_examples=300, deadline=None)
 def test_hashes_of_keys_are_those_of_readers(keys: list[bytes]) -> None:
     assert hashed(Texts.of(pa.array(keys, pa.binary()))).tolist() == [*map(crc32, keys)]
+
+
+@given(st.lists(st.lists(st.tuples(ANY, ANY))), st.integers(1, 2000))
+@settings(max_examples=300, deadline=None)
+def test_runs_are_the_same_rows_in_parts_of_a_size(
+    parts: list[list[tuple[bytes, bytes]]], most: int
+) -> None:
+    arrays = ([pa.array([row[at] for row in part], pa.binary()) for at in (0, 1)] for part in parts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mlforge.online.runs.RUN_BYTES", most)
+        found = [*runs((Rows(*pair) for pair in arrays), 1 + most // 4)]
+    rows = [(run.keys.to_pylist(), run.values.to_pylist()) for run in found]
+    assert [*chain(*(zip(*pair, strict=True) for pair in rows))] == [*chain(*parts)]
+    sizes = [(len(run.keys), run.keys.nbytes + run.values.nbytes) for run in found]
+    assert all(count == 1 or (count > 1 and size <= most) for count, size in sizes)
 
 
 def test_no_online_store_imports_pandas() -> None:
