@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 
 from mlforge.engines.ages import Ages
 from mlforge.engines.join import Matches, Timeline, take
@@ -20,7 +19,7 @@ from mlforge.manifest import Manifest
 from mlforge.objects.scan import Scan
 from mlforge.pit import PitRule, Rule
 from mlforge.provenance import FeatureMatch, Pin
-from mlforge.types.arrow import to_arrow
+from mlforge.types.polars import to_polars
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +77,9 @@ class Joining:
         self.selected = selected
         self._workspace = workspace
         self._rule = pit_rule(selected.manifest, rule.exact_matches)
-        keys = keys_of(selected.manifest)
-        self._keys = Keys(keys, selected.on, _types(selected.manifest, keys.keys), columns.columns)
+        schema = selected.manifest.schema
+        types = {key: to_polars(schema.type_of(key)) for key in schema.keys}
+        self._keys = Keys(keys_of(selected.manifest), selected.on, types, columns.columns)
         self._scan: Scan | None = None
         self._timeline: Timeline | None = None
         self._values: pl.DataFrame | None = None
@@ -164,13 +164,6 @@ class Joining:
             too_old=told.too_old,
             without_key=told.without_key,
         )
-
-
-def _types(manifest: Manifest, columns: Sequence[str]) -> Mapping[str, pl.DataType]:
-    """The types as which Polars reads a version's columns."""
-    # Other ways to an empty array import pandas where it is, which takes longer than many joins.
-    arrays = (pa.nulls(0, to_arrow(manifest.schema.type_of(name))) for name in columns)
-    return {name: pl.Series(array).dtype for name, array in zip(columns, arrays, strict=True)}
 
 
 class _Told:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import polars as pl
 
-from mlforge.arrow import canonical_table, columns_of
 from mlforge.errors import (
     ColumnNotFound,
     ContentDiffers,
@@ -28,6 +27,7 @@ from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
 from mlforge.objects.scan import Scan, verify_columns, verify_object
 from mlforge.schema import Column
+from mlforge.types.polars import from_polars
 
 
 def read_rows(
@@ -135,8 +135,7 @@ def _refuse_others_rows(
     """Raise ContentDiffers for whole objects that hold something else than the manifest says."""
     names = manifest.schema.names if columns is None else columns
     wanted = tuple(Column(name, manifest.schema.type_of(name)) for name in names)
-    # An empty table in Arrow: what a column's type means is said there.
-    held = columns_of(canonical_table(pl.DataFrame(schema=found).to_arrow()).schema)
+    held = tuple(Column(name, from_polars(dtype, name)) for name, dtype in found.items())
     if rows == manifest.rows and held == wanted:
         return
     what = "their columns or types are others" if held != wanted else f"there are {rows:,}"
