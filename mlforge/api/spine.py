@@ -18,6 +18,7 @@ from mlforge.flows.blocks import Blocks
 Spine: TypeAlias = ArrowFrame | pl.LazyFrame | str | Path
 # In bytes; one of thousands of columns is smaller.
 _LARGEST_HEADER = 1 << 20
+_BROKEN = "write it again: it is not whole, or not what its name says"
 
 
 def _scan_csv(file: Path) -> pl.LazyFrame:
@@ -64,9 +65,19 @@ def scan_spine(spine: Spine) -> Blocks:
         _of_values(blocks.columns)
 
     def parts(rows: int) -> Iterator[pl.DataFrame]:
+        read = 0
         with _told(spine):
             # A lazy frame's types may come out otherwise than it says.
-            yield from map(_of_values, blocks.parts(rows))
+            for part in map(_of_values, blocks.parts(rows)):
+                read += part.height
+                yield part
+        # Where its engine panics Polars hands out no more parts, and tells nobody.
+        if blocks.rows is not None and read != blocks.rows:
+            raise InvalidSpine(
+                f"the spine {spine} cannot be read",
+                cause=f"{blocks.rows - read:,} of its {blocks.rows:,} rows are missing",
+                hint=_BROKEN,
+            )
 
     return replace(blocks, parts=parts)
 
@@ -149,7 +160,7 @@ def _wanted(file: Path) -> str:
         return (
             "a header and lines of as many fields, with commas between them, quotes in pairs, UTF-8"
         )
-    return "write it again: it is not whole, or not what its name says"
+    return _BROKEN
 
 
 def _where(spine: ArrowFrame | pl.LazyFrame) -> str:

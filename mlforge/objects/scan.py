@@ -25,7 +25,7 @@ class Scan:
 
     Of a large object with `digests`, only the bytes of `columns` and of what says where they are;
     no others may then be read. `where` names feature and version in errors. All methods raise
-    ObjectCorrupt; the beginning raises ObjectNotFound and StorageFailed too.
+    ObjectCorrupt and StorageFailed; the beginning raises ObjectNotFound too.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Scan:
         self._oids = oids
         self._where = where
         places = [(objects.path(oid), oid) for oid in oids]
+        self._first = places[0][0]
         sources: list[bytes | Path]
         if is_large(sum(map(_size, (path for path, _ in places)))):
             for path, oid in places:
@@ -67,9 +68,14 @@ class Scan:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """All rows of some columns, in parts; at least one, which may be empty."""
-        rows = self._rows.select(columns)
+        rows, left = self._rows.select(columns), self.height
         with self._told():
-            yield from rows.collect_batches(maintain_order=True)
+            for part in rows.collect_batches(maintain_order=True):
+                left -= part.height
+                yield part
+        # Where its engine panics Polars hands out no more parts, and tells nobody.
+        if left:
+            raise _corrupt(self._oids, self._where, f"{left:,} of its rows cannot be read")
         yield pl.DataFrame(schema=self.schema).select(columns)
 
     def where(self, is_wanted: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
@@ -82,7 +88,8 @@ class Scan:
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
-            yield
+            with storage_errors(self._first, "read"):
+                yield
         # Before 2.0 Polars panics at some broken files, and a panic is no Exception.
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise _corrupt(self._oids, self._where, str(error)) from error

@@ -23,8 +23,10 @@ from mlforge.online.wire import Answer, Wire
 _AHEAD = 8
 # While one waits for answers, what the other has sent is written.
 _WRITERS = 2
-# Of a run that is put in order before anything is written; those after it are meanwhile.
-_FIRST_BYTES = 8 << 20
+# Of a run that is put in order before anything is written, for each bucket: a fifth or so of a small
+# load. The runs after it are put in order meanwhile; the fewer there are, the less a server has to do.
+_FIRST_BYTES = 1 << 10
+_MOST_FIRST_BYTES = 128 << 20
 _DROP_KEYS = 1_000
 # What a scan reads at once.
 _SCAN_BYTES = 8 << 20
@@ -81,11 +83,12 @@ class RedisOnline:
 
     def load(self, load: Load, rows: Iterable[Rows]) -> None:
         base = self._keys.base(load)
+        first = min(load.buckets * _FIRST_BYTES, _MOST_FIRST_BYTES)
         with ThreadPoolExecutor(_WRITERS) as writer:
             ahead: deque[Future[list[Answer]]] = deque()
             try:
                 # Nothing here holds a run while the next one is put together.
-                encoded = map(partial(hsets, base, load), runs(rows, _FIRST_BYTES))
+                encoded = map(partial(hsets, base, load), runs(rows, first))
                 for names, packed in chain.from_iterable(encoded):
                     if len(ahead) == _AHEAD:
                         ahead.popleft().result()

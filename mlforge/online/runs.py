@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator
 from mlforge.online.base import Rows
 from mlforge.online.matrix import Pile
 
-RUN_BYTES = 256 << 20
+RUN_BYTES = 512 << 20
 # How much longer each run is than the one before, while the one before is written.
-_GROWTH = 3
+_GROWTH = 4
 
 
 def runs(parts: Iterable[Rows], first: int = RUN_BYTES) -> Iterator[Rows]:
-    """The same rows, in parts of at most about 256 MiB; none is empty.
+    """The same rows, in parts of at most about 512 MiB; none is empty.
 
-    `first`: bytes of the first part; each is at most three times as long as the one before.
+    `first`: bytes of the first part; each is at most four times as long as the one before.
     """
     keys, values = Pile(), Pile()
     size, limit = 0, first

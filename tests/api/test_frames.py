@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import mlforge as mlf
-from mlforge.api.spine import read_spine
+from mlforge.api.spine import read_spine, scan_spine
 from mlforge.errors import FunctionFailed, InvalidSpine
 from tests.engines.brute import declared, run
 from tests.shop import START, Shop
@@ -66,6 +66,18 @@ def test_any_arrow_frame_is_a_spine(
 def test_what_comes_back_is_one_call_from_pandas_and_arrow(expected: mlf.TrainingSet) -> None:
     assert expected.to_pandas()["user_id"].tolist() == ["b", "a"]
     assert expected.to_arrow().column("user_id").to_pylist() == ["b", "a"]
+
+
+def test_a_spine_that_is_cut_while_it_is_read_is_told(tmp_path: Path) -> None:
+    """Polars panics there, and its parts just end."""
+    path = tmp_path / "spine.parquet"
+    pl.select(user_id=pl.int_range(2000) * 0.37).write_parquet(path, row_group_size=500)
+    spine = scan_spine(path)
+    half = path.read_bytes()[: path.stat().st_size // 2]
+    path.unlink()
+    path.write_bytes(half)
+    with pytest.raises(InvalidSpine, match=r"spine\.parquet cannot be read"):
+        list(spine.blocks(1))
 
 
 @pytest.mark.parametrize(

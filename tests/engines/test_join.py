@@ -173,6 +173,12 @@ def test_static_features_join_on_keys_without_a_time() -> None:
     assert take(known.select("v"), matches)["v"].to_list() == [None, None, 1, None]
 
 
+def test_no_columns_of_matched_rows_are_no_columns() -> None:
+    known = pl.DataFrame({"k": [1, 2]})
+    matches = pit_match(pl.DataFrame({"k": [2, 3]}), known, PitRule(("k",), None), None)
+    assert take(known.select([]), matches).width == 0
+
+
 def test_a_feature_with_times_needs_a_spine_time() -> None:
     with pytest.raises(InvalidSpine):
         pit_match(spine((1, 5)), table((1, 5)), RULE, None)

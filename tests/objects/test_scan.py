@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlforge import digests
-from mlforge.errors import ObjectCorrupt
+from mlforge.errors import ObjectCorrupt, StorageFailed
 from mlforge.ids import ObjectId
 from mlforge.objects.local import LocalObjects
 from mlforge.objects.scan import Scan
@@ -105,4 +105,35 @@ def test_a_damaged_page_that_agrees_with_its_name_gives_no_row(store: LocalObjec
         lambda: list(scan.batches(scan.schema.names())),
     ):
         with pytest.raises(ObjectCorrupt, match="no row of it was returned"):
+            read()
+
+
+def test_parts_that_cannot_be_read_are_missed(
+    store: LocalObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large file is read after it is hashed. Where Polars panics there, its parts just end."""
+    monkeypatch.setattr(digests, "LARGE_BYTES", 0)
+    oid = write(store, pa.table({"amount": [n * 1.1 for n in range(2000)]}), 500)
+    scan = Scan(store, [oid], None, WHERE)
+    path = store.path(oid)
+    half = path.read_bytes()[: path.stat().st_size // 2]
+    path.unlink()
+    path.write_bytes(half)
+    with pytest.raises(ObjectCorrupt, match="no row of it was returned"):
+        list(scan.batches(["amount"]))
+
+
+def test_a_large_object_that_is_gone_by_now_is_told(
+    store: LocalObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(digests, "LARGE_BYTES", 0)
+    oid = write(store, TABLE)
+    scan = Scan(store, [oid], None, WHERE)
+    store.path(oid).unlink()
+    for read in (
+        scan.frame,
+        lambda: scan.where(pl.Series([True] * ROWS), ["amount"]),
+        lambda: list(scan.batches(["amount"])),
+    ):
+        with pytest.raises(StorageFailed, match=oid.hex):
             read()
