@@ -12,7 +12,7 @@ PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 
 def floors() -> list[str]:
-    """`polars==1.37.1` of `polars>=1.37.1`, for all that users install."""
+    """`polars==1.43.2` of `polars>=1.43.2`, for all that users install."""
     project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
     extras = project["optional-dependencies"].values()
     lines = [line for lines in (project["dependencies"], *extras) for line in lines]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import polars as pl
 
+from mlforge.batches import batches
 from mlforge.definitions.feature import Feature
 from mlforge.engines import frames, scan
 from mlforge.engines.base import SourceFiles
@@ -79,11 +80,10 @@ def batches_of(
     """These columns of the output, computed and handed out in the order of its rows."""
     names = list(columns)
     rows = min(_BATCH_ROWS, max(1 << 10, _BATCH_VALUES // max(1, len(names))))
-    with failures(feature, files):
-        batches = output.select(names).collect_batches(chunk_size=rows, maintain_order=True)
+    parts = batches(output.select(names), rows)
     while True:
         with failures(feature, files):
-            batch = next(batches, None)
+            batch = next(parts, None)
         if batch is None:
             return
         yield batch

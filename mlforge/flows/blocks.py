@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from mlforge.batches import batches
+
 # What a block may become with all columns of the features, at eight bytes a value.
 _BYTES = 128 << 20
 _LEAST_ROWS = 1 << 16
@@ -38,7 +40,7 @@ class Blocks:
     def scanned(cls, frame: pl.LazyFrame, rows: int | None) -> Blocks:
         """One that is computed anew for each reading."""
         columns = pl.DataFrame(schema=frame.collect_schema())
-        return cls(columns, rows, lambda rows: iter(frame.collect_batches(chunk_size=rows)))
+        return cls(columns, rows, lambda rows: batches(frame, rows))
 
     def blocks(self, width: int) -> Iterator[tuple[pl.DataFrame, bool]]:
         """The rows, and whether they are the last; at least one block, which may be empty.

@@ -19,6 +19,8 @@ from mlforge.types.arrow import from_arrow
 
 # Values that are worth a task of their own: fewer are hashed together with other columns.
 _TASK_VALUES = 1 << 20
+# The first rows may be few, and those after them not.
+_TASK_ROWS = 1 << 14
 
 
 class Tally:
@@ -46,7 +48,7 @@ class Tally:
         """The next rows of these columns, which always come together."""
         names = tuple(block.columns)
         if names not in self._groups:
-            width = max(1, _TASK_VALUES // max(block.height, 1))
+            width = max(1, _TASK_VALUES // max(block.height, _TASK_ROWS))
             parts = (names[start : start + width] for start in range(0, len(names), width))
             self._groups[names] = [_Group(block[[*part]]) for part in parts]
         for group in self._groups[names]:
@@ -57,7 +59,7 @@ class Tally:
         groups = [group for groups in self._groups.values() for group in groups]
         digests = {name: digest for group in groups for name, digest in group.digests().items()}
         hashed = [column for group in groups for column in group.columns if column.name in digests]
-        rows = max((group.rows for group in groups), default=0) if hashed else 0
+        rows = max((group.rows for group in groups), default=0)
         return Content(content_hash(hashed, digests, rows), digests)
 
     @property
@@ -99,9 +101,11 @@ class _Group:
         table = block[[*self._hashers]].rechunk().to_arrow()
         for name, column in zip(list(self._hashers), table.columns, strict=True):
             try:
-                self._hashers[name].add(canonical_array(column, name))
+                values = canonical_array(column, name)
             except (UnsupportedType, InvalidTimes, pa.ArrowInvalid):
                 del self._hashers[name]
+            else:
+                self._hashers[name].add(values)
 
 
 def content_of(blocks: Iterable[pl.DataFrame]) -> Content:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mlforge.batches import batches
 from mlforge.digests import ObjectDigests, is_large
 from mlforge.errors import ObjectCorrupt
 from mlforge.ids import ObjectId, hash_bytes, hash_file
@@ -68,14 +69,8 @@ class Scan:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         """All rows of some columns, in parts; at least one, which may be empty."""
-        rows, left = self._rows.select(columns), self.height
         with self._told():
-            for part in rows.collect_batches(maintain_order=True):
-                left -= part.height
-                yield part
-        # Where its engine panics Polars hands out no more parts, and tells nobody.
-        if left:
-            raise _corrupt(self._oids, self._where, f"{left:,} of its rows cannot be read")
+            yield from batches(self._rows.select(columns))
         yield pl.DataFrame(schema=self.schema).select(columns)
 
     def where(self, is_wanted: pl.Series, columns: Sequence[str]) -> pl.DataFrame:

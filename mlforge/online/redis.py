@@ -23,8 +23,8 @@ from mlforge.online.wire import Answer, Wire
 _AHEAD = 8
 # While one waits for answers, what the other has sent is written.
 _WRITERS = 2
-# Of a run that is put in order before anything is written, for each bucket: a fifth or so of a small
-# load. The runs after it are put in order meanwhile; the fewer there are, the less a server has to do.
+# For each bucket, of the run that is put in order before anything is written: about a fifth of a
+# small load. Others are meanwhile; the fewer there are, the less often a server meets a bucket.
 _FIRST_BYTES = 1 << 10
 _MOST_FIRST_BYTES = 128 << 20
 _DROP_KEYS = 1_000
