@@ -130,14 +130,15 @@ def test_a_memory_that_is_full_in_the_middle(pushing: Pushing, refused: Callable
 
 
 def test_a_memory_that_others_fill(pushing: Pushing, tree: Callable[[], str]) -> None:
-    files, served = tree(), pushing.mirrored.served()
+    files, keys = tree(), pushing.everything()
 
     def fill(event: PushEvent) -> None:
         pushing.client("CONFIG", "SET", "maxmemory", 1_000_000 if event.done else 0)
 
     with pytest.raises(OnlineStoreUnavailable, match="has no memory left"):
         pushing.mirrored.push(on_event=fill)
-    assert (tree(), pushing.mirrored.served()) == (files, served)
+    # Memory is still full: neither a row nor a record of the load is left.
+    assert (tree(), pushing.everything()) == (files, keys)
     pushing.client("CONFIG", "SET", "maxmemory", 0)
     assert pushing.mirrored.push()["user_profile"] == "loaded"
 
