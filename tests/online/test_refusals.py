@@ -143,6 +143,24 @@ def test_a_memory_that_others_fill(pushing: Pushing, tree: Callable[[], str]) ->
     assert pushing.mirrored.push()["user_profile"] == "loaded"
 
 
+def test_a_memory_that_is_full_of_rows_that_are_over(
+    pushing: Pushing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored, users = pushing.mirrored, pushing.mirrored.shop.root / "data/users.csv"
+    mirrored.push()
+    for country in ("DE", "FR"):
+        users.write_text(f"user_id,country\nb,{country}\n")
+        mirrored.shop.mlforge("build", "-f", "user_profile")
+        used = pushing.client("INFO", "memory")
+        assert isinstance(used, dict)
+        if country == "FR":
+            pushing.client("CONFIG", "SET", "maxmemory", used["used_memory"] - 100_000)
+            monkeypatch.setenv("MLFORGE_ONLINE_STORE_GRACE", "0s")
+        assert mirrored.push()["user_profile"] == "loaded"
+    assert len(mirrored.board().loads) == 2
+    assert mirrored.mirror.verify().exit_code == 0
+
+
 @pytest.mark.usefixtures("untouched")
 def test_a_server_that_is_down(pushing: Pushing, refused: Callable[[], str]) -> None:
     pushing.name(f"redis://:{SECRET}@127.0.0.1:{free_port()}")
