@@ -171,6 +171,17 @@ def test_another_rule_of_reading_loads_no_row(mirrored: Mirrored, held: Callable
     assert mirrored.board().served["user_spend"].max_age == "30d"
 
 
+def test_of_what_is_not_served_no_key_is_parsed(mirrored: Mirrored) -> None:
+    (mirrored.shop.root / "data/users.csv").write_text("user_id,country\n7,FR\n")
+    mirrored.shop.mlforge("build", "-f", "user_profile")
+    mirrored.push()
+    mirrored.shop.mlforge("retire", "user_spend", "--yes")
+    mirrored.push()
+    done = mirrored.shop.run("online", "get", "user_spend", "user_id=a")
+    assert done.returncode == 3
+    assert "serves no user_spend" in done.stderr
+
+
 # -- what is removed, and when
 
 
