@@ -6,6 +6,7 @@ import atexit
 import os
 import time
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -320,11 +321,11 @@ class _Serving:
     def question(
         self, features: Sequence[FeatureLike | FeatureService], full_names: bool
     ) -> Question:
-        try:
-            found = self._questions.get((*features, full_names))
-        except TypeError:
-            # A list or a dict in a FeatureSpec: asked by its text.
-            found = None
+        found = None
+        # A list or a dict in a FeatureSpec is asked by its text; a text is no list of its letters.
+        with suppress(TypeError):
+            if not isinstance(features, str):
+                found = self._questions.get((*features, full_names))
         return found or self._asked(features, full_names)
 
     def _asked(
@@ -348,7 +349,8 @@ class _Serving:
     def hinted(self, error: NotServed, question: Question) -> NotServed:
         """The error with what is served instead, if that is why."""
         board = self.reader.board()
-        known = [name for kind, _, name in (f.partition(":") for f in board) if kind != "load"]
+        pairs = (field.partition(":") for field in board)
+        known = [name for kind, _, name in pairs if kind in ("feature", "service")]
         names = [want.reference.name for want in question.wanted]
         unknown = [name for name in names if name not in known]
         if not unknown:

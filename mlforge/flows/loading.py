@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mlforge.canonical import Plain, encode
-from mlforge.errors import MlforgeError
+from mlforge.errors import MlforgeError, OnlineStoreUnavailable
 from mlforge.flows.packed import PACKING, layout_of, packed_rows
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, Digest
@@ -115,12 +115,21 @@ class _Writer:
     def abandon(self) -> None:
         """Best effort: what ended it is told, and what is left the next push collects."""
         with suppress(MlforgeError):
-            dropping = replace(self._record, state="dropping").encode()
-            is_mine = self._store.swap({self._field: self._told}, {self._field: dropping})
-            # A record that somebody changed is theirs; one that is gone leaves rows behind.
-            if is_mine or self._store.read([self._field]) == [None]:
+            if self._is_marked() or self._is_mine():
                 self._store.drop(self._record.load)
-                self._store.swap({self._field: dropping}, {self._field: None})
+                # A load's id is given once: nobody tells anything else of it any more.
+                self._store.swap({}, {self._field: None})
+
+    def _is_marked(self) -> bool:
+        """False, too, where memory is full: then a record can be removed, and none be changed."""
+        dropping = replace(self._record, state="dropping").encode()
+        with suppress(OnlineStoreUnavailable):
+            return self._store.swap({self._field: self._told}, {self._field: dropping})
+        return False
+
+    def _is_mine(self) -> bool:
+        """A record that somebody changed is theirs; one that is gone leaves rows behind."""
+        return self._store.read([self._field])[0] in (self._told, None)
 
     def _tell(self, record: LoadRecord) -> None:
         text = record.encode()

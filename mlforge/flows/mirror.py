@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from mlforge.errors import MlforgeError, NothingToServe, PushContended, ServedAhead
+from mlforge.errors import (
+    MlforgeError,
+    NothingToServe,
+    OnlineStoreUnavailable,
+    PushContended,
+    ServedAhead,
+)
 from mlforge.flows.board import Board
 from mlforge.flows.loading import ABANDONED, Loader, LoadLost, Written, content_of, served_entry
 from mlforge.flows.pushed import PushAction, PushedFeature, PushEvent, PushReport
@@ -70,13 +76,15 @@ def push(
     mirror = _Mirror(workspace, store, loader, options, commit, heads, services)
     started = clock()
     features, changed = mirror.carry_out(now, clock, on_event)
+    if not options.is_dry:
+        mirror.collected += collect(store, options.grace, now)
     return PushReport(
         features,
         commit=commit,
         place=store.place,
         is_dry=options.is_dry,
         services=changed,
-        collected=0 if options.is_dry else collect(store, options.grace, now),
+        collected=mirror.collected,
         drafts=drafts(workspace, heads),
         seconds=clock() - started,
     )
@@ -95,6 +103,7 @@ class _Mirror:
     services: Mapping[str, bytes]
     made: dict[str, Written] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    collected: int = 0
 
     def carry_out(
         self,
@@ -109,7 +118,7 @@ class _Mirror:
             if self.options.is_dry:
                 return self._told(board), self._changed_services(board)
             try:
-                self._load_lacking(board, clock, on_event)
+                self._load_lacking(board, now, clock, on_event)
             except LoadLost:
                 continue
             on_event(PushEvent("", "switching", len(self.heads), len(self.heads)))
@@ -183,9 +192,18 @@ class _Mirror:
     # -- what is done -------------------------------------------------------------------------
 
     def _load_lacking(
-        self, board: Board, clock: Callable[[], float], on_event: Callable[[PushEvent], None]
+        self,
+        board: Board,
+        now: Callable[[], int],
+        clock: Callable[[], float],
+        on_event: Callable[[PushEvent], None],
     ) -> None:
-        lacking = [m for m in self.heads.values() if self._record(board, m) is None]
+        records = {m.name: self._record(board, m) for m in self.heads.values()}
+        lacking = [m for m in self.heads.values() if records[m.name] is None]
+        if lacking:
+            # What is over makes room for what comes.
+            kept = {record.load.id for record in records.values() if record}
+            self.collected += collect(self.store, self.options.grace, now, kept)
         for number, manifest in enumerate(lacking, 1):
             started = clock()
 
@@ -283,8 +301,13 @@ def _drafts(workspace: Workspace, heads: Mapping[str, Manifest]) -> Iterator[str
                 yield f"{name}@{here}"
 
 
-def collect(store: OnlineStore, grace: int, now: Callable[[], int]) -> int:
-    """Remove loads that nothing serves any more, a grace after that ended; how many there were."""
+def collect(
+    store: OnlineStore, grace: int, now: Callable[[], int], kept: Collection[str] = ()
+) -> int:
+    """Remove loads that nothing serves any more, a grace after that ended; how many there were.
+
+    `kept`: those that are about to be served.
+    """
     board, gone = Board.of(store), 0
     for load in board.broken_loads():
         if not board.is_served(load.id):
@@ -293,7 +316,8 @@ def collect(store: OnlineStore, grace: int, now: Callable[[], int]) -> int:
                 {load_field(load.id): board.raw_load(load.id)}, {load_field(load.id): None}
             )
     for record in board.loads.values():
-        if not board.is_served(record.load.id) and _is_over(record, grace, now()):
+        is_wanted = board.is_served(record.load.id) or record.load.id in kept
+        if not is_wanted and _is_over(record, grace, now()):
             gone += _removed(store, record, board.raw_load(record.load.id))
     return gone
 
@@ -308,7 +332,15 @@ def _is_over(record: LoadRecord, grace: int, now: int) -> bool:
 def _removed(store: OnlineStore, record: LoadRecord, text: bytes | None) -> bool:
     """Drop a load, unless it is served by now: then its record is another."""
     name, dropping = load_field(record.load.id), replace(record, state="dropping").encode()
-    if text != dropping and not store.swap({name: text}, {name: dropping}):
-        return False
+    try:
+        if text != dropping and not store.swap({name: text}, {name: dropping}):
+            return False
+    except OnlineStoreUnavailable:
+        # Where memory is full, a record can be removed, and none be changed. Without it nobody
+        # begins to serve the load; who did so before is seen.
+        store.swap({}, {name: None})
+        if Board.of(store).is_served(record.load.id):
+            return False
     store.drop(record.load)
-    return store.swap({name: dropping}, {name: None})
+    store.swap({}, {name: None})
+    return True

@@ -53,6 +53,9 @@ def _key_types(board: Board, wanted: Sequence[Wanted]) -> dict[str, DataType]:
     """Of the columns that keys are typed as; features that only a service names, too."""
     mapped = {want.reference.name: want.on for want in wanted}
     types = dict[str, DataType]()
+    if not mapped.keys() <= board.features() | board.services.keys():
+        # That is what is wrong, whatever else has such keys.
+        return types
     # What is asked for goes before what else has a column of that name.
     for name, served in sorted(board.served.items(), key=lambda item: item[0] in mapped):
         on = mapped.get(name, {})

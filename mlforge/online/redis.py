@@ -69,6 +69,10 @@ class RedisOnline:
     def swap(self, before: Mapping[str, bytes | None], after: Mapping[str, bytes | None]) -> bool:
         is_so = True
         changes = self._changes(after)
+        if not before and len(changes) == 1:
+            # A transaction is refused where memory is full, even of what frees some.
+            self._ask_head(changes[0])
+            return True
 
         def act(answer: Answer) -> list[bytes]:
             nonlocal is_so

@@ -171,6 +171,17 @@ def test_another_rule_of_reading_loads_no_row(mirrored: Mirrored, held: Callable
     assert mirrored.board().served["user_spend"].max_age == "30d"
 
 
+def test_of_what_is_not_served_no_key_is_parsed(mirrored: Mirrored) -> None:
+    (mirrored.shop.root / "data/users.csv").write_text("user_id,country\n7,FR\n")
+    mirrored.shop.mlforge("build", "-f", "user_profile")
+    mirrored.push()
+    mirrored.shop.mlforge("retire", "user_spend", "--yes")
+    mirrored.push()
+    done = mirrored.shop.run("online", "get", "user_spend", "user_id=a")
+    assert done.returncode == 3
+    assert "serves no user_spend" in done.stderr
+
+
 # -- what is removed, and when
 
 
@@ -196,6 +207,40 @@ def test_without_a_grace_the_old_rows_go_with_the_switch(
     again(mirrored, 1, 2, 3)
     assert mirrored.mirror.push().collected == 1
     assert len(mirrored.board().loads) == 2
+
+
+def test_what_is_over_goes_before_other_rows_come(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = mirrored.board().served["user_spend"].load
+    again(mirrored, 1, 2, 3)
+    mirrored.push()
+    again(mirrored, 4, 5)
+    monkeypatch.setenv("MLFORGE_ONLINE_STORE_GRACE", "0s")
+    seen = list[set[str]]()
+
+    def look(event: PushEvent) -> None:
+        if event.done:
+            seen.append(set(mirrored.board().loads))
+
+    second = mirrored.board().served["user_spend"].load
+    assert mirrored.mirror.push(on_event=look).collected == 2
+    assert seen
+    assert all(second.id in loads and first.id not in loads for loads in seen)
+
+
+def test_what_is_over_and_served_again_does_not_go(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = mirrored.board().served["user_spend"].load
+    again(mirrored, 1, 2, 3)
+    mirrored.push()
+    mirrored.shop.mlforge("rollback", "user_spend", "--yes")
+    (mirrored.shop.root / "data/users.csv").write_text("user_id,country\nb,FR\n")
+    mirrored.shop.mlforge("build", "-f", "user_profile")
+    monkeypatch.setenv("MLFORGE_ONLINE_STORE_GRACE", "0s")
+    assert mirrored.push() == {"user_profile": "loaded", "user_spend": "moved"}
+    assert mirrored.board().served["user_spend"].load == first
 
 
 def test_of_a_dead_writer_the_next_pushes_remove_what_is_left(mirrored: Mirrored) -> None:

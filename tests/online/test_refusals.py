@@ -130,16 +130,35 @@ def test_a_memory_that_is_full_in_the_middle(pushing: Pushing, refused: Callable
 
 
 def test_a_memory_that_others_fill(pushing: Pushing, tree: Callable[[], str]) -> None:
-    files, served = tree(), pushing.mirrored.served()
+    files, keys = tree(), pushing.everything()
 
     def fill(event: PushEvent) -> None:
         pushing.client("CONFIG", "SET", "maxmemory", 1_000_000 if event.done else 0)
 
     with pytest.raises(OnlineStoreUnavailable, match="has no memory left"):
         pushing.mirrored.push(on_event=fill)
-    assert (tree(), pushing.mirrored.served()) == (files, served)
+    # Memory is still full: neither a row nor a record of the load is left.
+    assert (tree(), pushing.everything()) == (files, keys)
     pushing.client("CONFIG", "SET", "maxmemory", 0)
     assert pushing.mirrored.push()["user_profile"] == "loaded"
+
+
+def test_a_memory_that_is_full_of_rows_that_are_over(
+    pushing: Pushing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirrored, users = pushing.mirrored, pushing.mirrored.shop.root / "data/users.csv"
+    mirrored.push()
+    for country in ("DE", "FR"):
+        users.write_text(f"user_id,country\nb,{country}\n")
+        mirrored.shop.mlforge("build", "-f", "user_profile")
+        used = pushing.client("INFO", "memory")
+        assert isinstance(used, dict)
+        if country == "FR":
+            pushing.client("CONFIG", "SET", "maxmemory", used["used_memory"] - 100_000)
+            monkeypatch.setenv("MLFORGE_ONLINE_STORE_GRACE", "0s")
+        assert mirrored.push()["user_profile"] == "loaded"
+    assert len(mirrored.board().loads) == 2
+    assert mirrored.mirror.verify().exit_code == 0
 
 
 @pytest.mark.usefixtures("untouched")

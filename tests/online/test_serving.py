@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -28,7 +29,7 @@ from mlforge.errors import (
 )
 from mlforge.online.address import Address
 from mlforge.online.base import OnlineStore
-from mlforge.online.board import served_field
+from mlforge.online.board import HEAD_FIELD, served_field
 from mlforge.online.redis import RedisOnline
 from mlforge.online.sqlite import SQLiteOnline
 from mlforge.pit import PitRule
@@ -280,6 +281,11 @@ def test_what_cannot_be_asked_is_said(store: Store) -> None:
     with pytest.raises(NotServed, match="serves no spnd") as unknown:
         ask(["spnd"], {"user_id": 1})
     assert unknown.value.hint == "did you mean spend?"
+    with closing(opened(store)) as place:
+        place.swap({}, {HEAD_FIELD: b"{}"})
+    with pytest.raises(NotServed) as other:
+        ask(["zzz"], {"user_id": 1})
+    assert other.value.hint == "there are: profile, spend"
     with pytest.raises(NotServed, match=r"serves spend@1\.0\.0, not 2\.0\.0"):
         ask(["spend@2.0.0"], {"user_id": 1})
     with pytest.raises(InvalidEntities, match="entity 1 has no user_id, the key of spend@1") as no:
@@ -305,6 +311,14 @@ def test_what_cannot_be_asked_is_said(store: Store) -> None:
             ask(features, {"user_id": 1})  # type: ignore[arg-type]
     with pytest.raises(InvalidUsage, match="is no online store"):
         mlf.get_online_features(["spend"], {"user_id": 1}, store="redis://")  # type: ignore[arg-type]
+
+
+def test_a_name_is_no_list_of_its_letters(named: Store) -> None:
+    with closing(opened(named)) as place:
+        serve(place, "s", pl.DataFrame({"k": [1], "v": [2]}), PitRule(("k",), None), NOW)
+    assert mlf.get_online_features(["s"], {"k": 1}, store=named)[0]["v"] == 2
+    with pytest.raises(InvalidUsage, match="is a list"):
+        mlf.get_online_features("s", {"k": 1}, store=named)
 
 
 def test_a_board_that_is_no_text_of_ours_is_corrupt(store: Store) -> None:
