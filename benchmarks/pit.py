@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import polars as pl
@@ -187,6 +188,7 @@ def by_mlforge() -> Callable[[], pl.DataFrame]:
     """Training data as users ask for it; what is imported is loaded before, as Feast is."""
     from mlforge import LocalStore, get_training_data
 
+    import_module("mlforge.history.repository")
     store = LocalStore("feature_store")
     return lambda: get_training_data("spine.parquet", [*FEATURES], store=store, timestamp="when")
 

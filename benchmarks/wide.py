@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import polars as pl
@@ -169,6 +170,7 @@ def by_mlforge(asked: dict[str, list[str]]) -> Callable[[], pl.DataFrame]:
     """Training data as users ask for it; what is imported is loaded before, as Feast is."""
     from mlforge import FeatureSpec, LocalStore, get_training_data
 
+    import_module("mlforge.history.repository")
     specs = [FeatureSpec(name, columns=columns) for name, columns in asked.items()]
     store = LocalStore("feature_store")
     return lambda: get_training_data("spine.parquet", specs, store=store, timestamp="when")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -56,7 +57,7 @@ class Scan:
                 self._rows = self._rows.select(columns)
             self.schema = self._rows.collect_schema()
 
-    @property
+    @cached_property
     def height(self) -> int:
         """How many rows there are, as the footers say."""
         with self._told():
