@@ -23,9 +23,9 @@ from mlforge.online.wire import Answer, Wire
 _AHEAD = 8
 # While one waits for answers, what the other has sent is written.
 _WRITERS = 2
-# For each bucket, of the run that is put in order before anything is written: about a fifth of a
-# small load. Others are meanwhile; the fewer there are, the less often a server meets a bucket.
-_FIRST_BYTES = 1 << 10
+# For each bucket, of the run that is put in order before anything is written; the one after it is
+# meanwhile. About a fifth, so that there are two: a server pays for each time it meets a bucket.
+_FIRST_BYTES = 850
 _MOST_FIRST_BYTES = 128 << 20
 _DROP_KEYS = 1_000
 # What a scan reads at once.
