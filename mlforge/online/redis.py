@@ -16,17 +16,19 @@ from mlforge.online.base import Ask, Load, Rows
 from mlforge.online.buckets import Found, Keys
 from mlforge.online.matrix import hsets
 from mlforge.online.resp import command
-from mlforge.online.runs import runs
+from mlforge.online.runs import RUN_BYTES, runs
 from mlforge.online.wire import Answer, Wire
 
 # Pieces of a load that wait to be written: for so long the next run may take to be put together.
 _AHEAD = 8
 # While one waits for answers, what the other has sent is written.
 _WRITERS = 2
-# For each bucket, of the run that is put in order before anything is written; the one after it is
-# meanwhile. About a fifth, so that there are two: a server pays for each time it meets a bucket.
-_FIRST_BYTES = 850
-_MOST_FIRST_BYTES = 128 << 20
+# Of a run that is put in order before anything is written; those after it are meanwhile.
+_FIRST_BYTES = 8 << 20
+# A server pays for each time that it meets a bucket: a load of several of the longest runs begins
+# with a longer one. So much is in a bucket, or less.
+_BUCKET_BYTES = 4 << 10
+_LONG_FIRST_BYTES = RUN_BYTES // 4
 _DROP_KEYS = 1_000
 # What a scan reads at once.
 _SCAN_BYTES = 8 << 20
@@ -87,7 +89,8 @@ class RedisOnline:
 
     def load(self, load: Load, rows: Iterable[Rows]) -> None:
         base = self._keys.base(load)
-        first = min(load.buckets * _FIRST_BYTES, _MOST_FIRST_BYTES)
+        is_long = load.buckets * _BUCKET_BYTES > RUN_BYTES
+        first = _LONG_FIRST_BYTES if is_long else _FIRST_BYTES
         with ThreadPoolExecutor(_WRITERS) as writer:
             ahead: deque[Future[list[Answer]]] = deque()
             try:
