@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -16,7 +17,9 @@ def floors() -> list[str]:
     project = tomllib.loads(PROJECT.read_text("utf-8"))["project"]
     extras = project["optional-dependencies"].values()
     lines = [line for lines in (project["dependencies"], *extras) for line in lines]
-    return [line.replace(">=", "==") for line in lines if not line.startswith("mlforge[")]
+    # Constraints name no extras of what they are of: pip refuses those.
+    named = (re.sub(r"\[.*?\]", "", line) for line in lines if not line.startswith("mlforge["))
+    return [line.replace(">=", "==") for line in named]
 
 
 if __name__ == "__main__":
