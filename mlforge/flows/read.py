@@ -25,7 +25,7 @@ from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.scan import Scan, verify_columns, verify_object
+from mlforge.objects.scan import Scan, verify_columns
 from mlforge.schema import Column
 from mlforge.types.polars import from_polars
 
@@ -94,16 +94,12 @@ def read_blocks(
 
     `is_verified`: that was just done. Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
-    with _told(workspace, manifest):
-        oids = objects_of(workspace, manifest)
-        paths = [workspace.objects.path(oid) for oid in oids]
-        for path, oid in [] if is_verified else zip(paths, oids, strict=True):
-            verify_object(path, oid, _label(manifest))
-    frame = pl.scan_parquet(paths, glob=False).select(columns)
-    # Both stand in the files' footers.
-    count = frame.select(pl.len()).collect().item()
-    _refuse_others_rows(manifest, count, frame.collect_schema(), columns)
-    return (frame.slice(start, rows).collect() for start in range(0, count, rows))
+    if is_verified:
+        paths = [workspace.objects.path(oid) for oid in objects_of(workspace, manifest)]
+    else:
+        paths = _verified_paths(workspace, manifest, None, None)
+    frame = _lazy(manifest, paths, columns)
+    return (frame.slice(start, rows).collect() for start in range(0, manifest.rows, rows))
 
 
 def _label(manifest: Manifest) -> str:
@@ -146,16 +142,6 @@ def _refuse_others_rows(
     )
 
 
-def verified_paths(workspace: Workspace, manifest: Manifest) -> list[Path]:
-    """The files of a version's objects, whose bytes were just hashed: for lazy scans."""
-    paths = []
-    for oid in objects_of(workspace, manifest):
-        path = workspace.objects.path(oid)
-        verify_object(path, oid, _label(manifest))
-        paths.append(path)
-    return paths
-
-
 def scan_rows(
     workspace: Workspace, resolved: Resolved, columns: Sequence[str] | None
 ) -> pl.LazyFrame:
@@ -166,27 +152,27 @@ def scan_rows(
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
     _refuse_odd(manifest, columns)
+    at = None if columns is None else holder(workspace, resolved)
+    return _lazy(manifest, _verified_paths(workspace, manifest, columns, at), columns)
+
+
+def _verified_paths(
+    workspace: Workspace, manifest: Manifest, columns: Sequence[str] | None, at: CommitId | None
+) -> list[Path]:
+    """The files of a version's objects, of which the bytes of these columns were just hashed."""
+    digests = {} if columns is None else find_digests(workspace, manifest, at)
     with _told(workspace, manifest):
-        if columns is None:
-            paths = verified_paths(workspace, manifest)
-        else:
-            paths = _with_columns(workspace, manifest, columns, holder(workspace, resolved))
-    frame = pl.scan_parquet(paths, glob=False)
+        found = [(workspace.objects.path(oid), oid) for oid in objects_of(workspace, manifest)]
+        for path, oid in found:
+            verify_columns(path, oid, _label(manifest), columns, digests.get(oid))
+    return [path for path, _ in found]
+
+
+def _lazy(manifest: Manifest, paths: Sequence[Path], columns: Sequence[str] | None) -> pl.LazyFrame:
+    """The rows in files, if their footers say that they have as many, and these columns."""
+    frame = pl.scan_parquet(list(paths), glob=False)
     if columns is not None:
         frame = frame.select(columns)
-    # Both stand in the files' footers.
     rows = frame.select(pl.len()).collect().item()
     _refuse_others_rows(manifest, rows, frame.collect_schema(), columns)
     return frame
-
-
-def _with_columns(
-    workspace: Workspace, manifest: Manifest, columns: Sequence[str], at: CommitId | None
-) -> list[Path]:
-    """The files of a version's objects, of which the bytes of these columns were just hashed."""
-    digests, paths = find_digests(workspace, manifest, at), []
-    for oid in objects_of(workspace, manifest):
-        path = workspace.objects.path(oid)
-        verify_columns(path, oid, _label(manifest), columns, digests.get(oid))
-        paths.append(path)
-    return paths
