@@ -3,7 +3,7 @@
     python benchmarks/pit.py [RUNS] [ROWS] [SPINE] [RUNS OF FEAST]
     python benchmarks/pit.py --growth [RUNS] [ROWS]
 
-Three features of ROWS rows and six columns each are built once; a spine of SPINE rows is joined to
+Three features of ROWS rows and six columns of values each are built once; a spine of SPINE rows is joined to
 them. Each run is a process of its own, in turn; a row is a median. By hand is the best we know:
 `join_asof` on one integer of key and time, of the very objects, which are sorted so. "Reading"
 only reads the columns. mlforge hashes every byte that it reads, and what it returns. Feast 0.67
@@ -27,6 +27,7 @@ from sides import FEAST, NO_FEAST, Failed, measure, medians, repository, run, ru
 
 SIDES = ("mlforge", "by hand", "reading")
 FEATURES = ("a", "b", "c")
+VALUES = 6
 GROWTH = (1_000_000, 3_000_000, 10_000_000)
 # Feast needs 7 GB of memory; of addresses, of which not all is memory, more.
 FEAST_GIGABYTES = 20
@@ -70,7 +71,7 @@ def _here(root: Path, *arguments: object) -> None:
 
 def _add_feast(results: list[dict[str, float]], root: Path) -> None:
     features = {
-        name: {"path": path, "columns": [f"{name}{n}" for n in range(4)]}
+        name: {"path": path, "columns": [f"{name}{n}" for n in range(VALUES)]}
         for name, path in _objects().items()
     }
     asked = {"features": features, "result": "Feast.parquet"}
@@ -124,7 +125,7 @@ def prepare_features(rows: int) -> None:
         rng = np.random.default_rng(number)
         # Each moment once: a feature's rows are unique in key and time.
         at = (np.arange(rows) // users * (seconds // 101) + rng.integers(0, 9_999)) % seconds
-        columns = {f"{name}{n}": rng.normal(size=rows) for n in range(4)}
+        columns = {f"{name}{n}": rng.normal(size=rows) for n in range(VALUES)}
         pl.DataFrame({"user_id": np.arange(rows) % users, "at": at, **columns}).with_columns(
             pl.from_epoch("at").cast(pl.Datetime("us", "UTC"))
         ).write_parquet(f"{name}.parquet")

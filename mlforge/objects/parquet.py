@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlforge.errors import UnsupportedType
@@ -15,6 +18,11 @@ from mlforge.objects.files import storage_errors
 # Fixed, so that one writer's equal tables give equal bytes, and small enough that a reader's
 # row group of a hundred columns fits the memory.
 ROW_GROUP_ROWS = 1 << 18
+_CODEC = "zstd"
+_LEVEL = 1
+# What compression leaves of a column at most: unpacking more takes longer than reading it.
+_MOST_LEFT = 0.75
+_TRIED_ROWS = 1 << 14
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -24,29 +32,18 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 class TableWriter:
-    """Writes canonical Parquet: zstd, fixed row groups, no field metadata.
+    """Writes canonical Parquet: fixed row groups, no field metadata.
 
-    However the rows are cut, they give the same bytes. Raises StorageFailed, and UnsupportedType
-    where this release of pyarrow cannot write a type.
+    The first row group says which columns repeat their values, and have dictionaries, and which
+    are worth compression. However the rows are cut, they give the same bytes. Raises
+    StorageFailed, and UnsupportedType where this release of pyarrow cannot write a type.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
         self._waiting: list[pa.Table] = [schema.remove_metadata().empty_table()]
         self._rows = 0
-        self._has_groups = False
-        with storage_errors(path):
-            self._writer = pq.ParquetWriter(
-                path,
-                schema.remove_metadata(),
-                compression="zstd",
-                compression_level=1,
-                version="2.6",
-                data_page_version="1.0",
-                use_dictionary=True,
-                write_statistics=True,
-                store_schema=True,
-            )
+        self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -62,15 +59,16 @@ class TableWriter:
         with storage_errors(self._path):
             try:
                 self._flush(1)
-                if not self._has_groups:
+                if self._writer is None:
                     self._write(self._waiting[0])
             finally:
-                self._writer.close()
+                self.abandon()
 
     def abandon(self) -> None:
         """Write no more rows: the file is to be removed."""
-        with storage_errors(self._path):
-            self._writer.close()
+        if self._writer is not None:
+            with storage_errors(self._path):
+                self._writer.close()
 
     def write(self, table: pa.Table) -> None:
         """Go on with the next rows; whole row groups are written, the rest waits."""
@@ -90,7 +88,8 @@ class TableWriter:
         self._waiting = [table]
 
     def _write(self, group: pa.Table) -> None:
-        self._has_groups = True
+        if self._writer is None:
+            self._writer = _opened(self._path, group)
         try:
             self._writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
         except pa.ArrowNotImplementedError as error:
@@ -99,6 +98,60 @@ class TableWriter:
                 cause=str(error),
                 hint='pip install "pyarrow>=26", which writes fixed lists with nulls',
             ) from error
+
+
+def _opened(path: Path, group: pa.Table) -> pq.ParquetWriter:
+    """A file whose first rows these are."""
+    leaves = (leaf for name in group.column_names for leaf in _leaves(name, group[name]))
+    repeated = [leaf for leaf, values in leaves if _repeats(values)]
+    tried = BytesIO()
+    with _writer(tried, group.schema, repeated, _CODEC, _LEVEL) as writer:
+        writer.write_table(group.slice(0, _TRIED_ROWS))
+    chunks = pq.read_metadata(tried).row_group(0)
+    codecs, levels = dict[str, str](), dict[str, int]()
+    for chunk in map(chunks.column, range(chunks.num_columns)):
+        codecs[chunk.path_in_schema] = "none"
+        if chunk.total_compressed_size <= _MOST_LEFT * chunk.total_uncompressed_size:
+            codecs[chunk.path_in_schema] = _CODEC
+            levels[chunk.path_in_schema] = _LEVEL
+    return _writer(path, group.schema, repeated, codecs, levels)
+
+
+def _writer(
+    where: Path | BytesIO,
+    schema: pa.Schema,
+    dictionaries: list[str],
+    codecs: str | dict[str, str],
+    levels: int | dict[str, int],
+) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        where,
+        schema,
+        compression=codecs,
+        compression_level=levels,
+        version="2.6",
+        data_page_version="1.0",
+        use_dictionary=dictionaries,
+        write_statistics=True,
+        store_schema=True,
+    )
+
+
+def _leaves(path: str, values: pa.ChunkedArray) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """What a column is stored as, by Parquet's names."""
+    if pa.types.is_struct(values.type):
+        for field, inner in zip(values.type, values.flatten(), strict=True):
+            yield from _leaves(f"{path}.{field.name}", inner)
+    elif pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        yield from _leaves(f"{path}.list.element", pc.list_flatten(values))
+    else:
+        yield path, values
+
+
+def _repeats(values: pa.ChunkedArray) -> bool:
+    """Whether its values are there twice or more: else a dictionary takes more space and time."""
+    known = pl.Series(values).drop_nulls()
+    return 2 * known.n_unique() <= len(known)
 
 
 def read_column(path: Path, name: str) -> pl.Series:
