@@ -26,7 +26,7 @@ _LAST = np.iinfo(np.int64).max
 # No column can be called this: names have no spaces.
 _CODE = "key code"
 # Rows that are searched together: their scratch arrays stay in the cache.
-_BLOCK = 16_384
+_BLOCK = 32_768
 # A key with more rows than this is searched alone: few can exist, and halving costs by the longest.
 _LONG = 4_096
 
@@ -166,9 +166,15 @@ def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
     if not values.width:
         # A frame without columns has no rows that could be gathered.
         return values
-    found = pl.Series(matches.rows)
-    # Of a frame Polars gathers all columns at once, in a fifth of the time of expressions.
-    return values.rechunk()[found.set(found < 0, None).cast(pl.get_index_type())]
+    rows = matches.rows
+    if not values.height:
+        return values.clear(len(rows))
+    # Without nulls among the rows Polars gathers four times as fast, and of a frame all columns
+    # at once; what then has no row is told in the validity alone.
+    found = pl.Series(np.maximum(rows, 0)).cast(pl.get_index_type())
+    gathered = values.rechunk()[found]
+    is_found = pl.Series(rows >= 0)
+    return gathered if is_found.all() else gathered.select(pl.when(is_found).then(pl.all()))
 
 
 # -- matching ---------------------------------------------------------------------------------

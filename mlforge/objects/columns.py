@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from io import BufferedIOBase
+from concurrent.futures import ThreadPoolExecutor
+from io import RawIOBase
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlforge.digests import ObjectDigests
-from mlforge.errors import MlforgeError, ObjectCorrupt
+from mlforge.errors import ObjectCorrupt
 from mlforge.ids import BytesDigest, ObjectId, hash_bytes, hash_pieces
 from mlforge.objects.files import storage_errors
 
@@ -24,37 +26,41 @@ _PIECE = 1 << 20
 
 def digest_columns(path: Path, oid: ObjectId) -> ObjectDigests:
     """The digests of an object that is known to be whole. Raises ObjectCorrupt, StorageFailed."""
-    with storage_errors(path, "read"), path.open("rb") as file:
-        footer = _footer(file)
-        chunks = _chunks(footer, None, _size(file))
-        columns = {name: _digest(file, of) for name, of in chunks.items()}
+    with storage_errors(path, "read"):
+        footer, size = _footer(path)
+        columns = _digests(path, _chunks(footer, None, size))
     return ObjectDigests(oid, BytesDigest(hash_bytes(footer)), columns)
 
 
-def are_whole(file: BufferedIOBase, expected: ObjectDigests, columns: Sequence[str]) -> bool:
+def are_whole(path: Path, expected: ObjectDigests, columns: Sequence[str]) -> bool:
     """Whether a file's footer and these of its columns have the digests that they should have.
 
-    No other byte of the file says what these columns hold.
+    No other byte of the file says what these columns hold. Raises OSError.
     """
     try:
-        footer = _footer(file)
+        footer, size = _footer(path)
         # Nothing of a footer is looked at before it is known.
         if hash_bytes(footer) != expected.footer.hex:
             return False
-        chunks = _chunks(footer, columns, _size(file))
-    except MlforgeError:
+        chunks = _chunks(footer, columns, size)
+    except ObjectCorrupt:
         return False
-    return all(
-        name in chunks and _digest(file, chunks[name]) == expected.columns.get(name)
-        for name in columns
-    )
+    if not all(name in chunks and name in expected.columns for name in columns):
+        return False
+    return all(found == expected.columns[name] for name, found in _digests(path, chunks).items())
 
 
-def _digest(file: BufferedIOBase, chunks: Iterable[slice]) -> BytesDigest:
-    return BytesDigest(hash_pieces(piece for chunk in chunks for piece in _pieces(file, chunk)))
+def _digests(path: Path, columns: Mapping[str, Sequence[slice]]) -> dict[str, BytesDigest]:
+    def digest(chunks: Sequence[slice]) -> BytesDigest:
+        with path.open("rb", buffering=0) as file:
+            pieces = (piece for chunk in chunks for piece in _pieces(file, chunk))
+            return BytesDigest(hash_pieces(pieces))
+
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return dict(zip(columns, pool.map(digest, columns.values()), strict=True))
 
 
-def _pieces(file: BufferedIOBase, chunk: slice) -> Iterator[memoryview]:
+def _pieces(file: RawIOBase, chunk: slice) -> Iterator[memoryview]:
     """The bytes of a place, each piece in the memory of the one before."""
     buffer = memoryview(bytearray(min(_PIECE, chunk.stop - chunk.start)))
     file.seek(chunk.start)
@@ -67,22 +73,18 @@ def _pieces(file: BufferedIOBase, chunk: slice) -> Iterator[memoryview]:
         left -= size
 
 
-def _size(file: BufferedIOBase) -> int:
-    return file.seek(0, os.SEEK_END)
-
-
-def _footer(file: BufferedIOBase) -> bytes:
-    """From the footer's first byte to the end of the file."""
-    size = _size(file)
-    file.seek(0)
-    head = file.read(len(_MAGIC))
-    file.seek(max(size - _TAIL, 0))
-    tail = file.read(_TAIL)
-    begin = size - _TAIL - int.from_bytes(tail[:4], "little")
-    if head != _MAGIC or tail[4:] != _MAGIC or begin < len(_MAGIC):
-        raise ObjectCorrupt("it is no Parquet file")
-    file.seek(begin)
-    return file.read(size - begin)
+def _footer(path: Path) -> tuple[bytes, int]:
+    """From the footer's first byte to the end of the file, and the size of the file."""
+    with path.open("rb") as file:
+        head = file.read(len(_MAGIC))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - _TAIL, 0))
+        tail = file.read(_TAIL)
+        begin = size - _TAIL - int.from_bytes(tail[:4], "little")
+        if head != _MAGIC or tail[4:] != _MAGIC or begin < len(_MAGIC):
+            raise ObjectCorrupt("it is no Parquet file")
+        file.seek(begin)
+        return file.read(size - begin), size
 
 
 def _chunks(footer: bytes, wanted: Collection[str] | None, size: int) -> Mapping[str, list[slice]]:
