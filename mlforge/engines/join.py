@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -19,7 +19,6 @@ from mlforge.errors import InvalidSpine
 from mlforge.pit import PitRule
 
 Int64s = npt.NDArray[np.int64]
-UInt64s = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
 _LAST = np.iinfo(np.int64).max
@@ -260,24 +259,30 @@ def _stride(times: Int64s, begins: Int64s, ends: Int64s, wanted: Int64s, is_exac
 
 def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule, places: pl.Series) -> Matches:
     """The matches that `max_age` leaves. Ages are computed for all rows, and kept for some."""
-    keeps = rows >= 0
-    if not keeps.any():
-        return Matches(rows, np.zeros_like(rows), places)
-    if rule.interval is None:
-        # Of no row it is anything: by `take`, which is faster than by index.
-        age = _since(seen, times.take(rows, mode="clip"))
-    else:
-        age = _bucket_age(seen, keeps, times[rows[keeps]], rule)
-    too_old = 0
-    if rule.max_age is not None:
-        found = int(np.count_nonzero(keeps))
-        keeps &= age <= rule.max_age
-        rows, too_old = np.where(keeps, rows, -1), found - int(np.count_nonzero(keeps))
-    # Of what is at most the greatest signed number, the bits are the same.
-    since = np.minimum(age, np.uint64(_LAST), out=age).view(np.int64)
-    np.copyto(since, 0, where=~keeps)
-    late, furthest = _beyond(seen, keeps, rule.horizon)
-    return Matches(rows, since, places, past_horizon=late, furthest=furthest, too_old=too_old)
+    since = np.zeros_like(rows)
+    if not (rows >= 0).any():
+        return Matches(rows, since, places)
+    begins = _begins(rows, seen, times, rule)
+
+    def age(start: int) -> tuple[int, int, int]:
+        part = slice(start, start + _BLOCK)
+        keeps = rows[part] >= 0
+        # Of no row it is anything.
+        age = np.subtract(seen[part], begins(part)).view(np.uint64)
+        too_old = 0
+        if rule.max_age is not None:
+            found = int(np.count_nonzero(keeps))
+            keeps &= age <= rule.max_age
+            too_old = found - int(np.count_nonzero(keeps))
+            np.copyto(rows[part], -1, where=~keeps)
+        # Of what is at most the greatest signed number, the bits are the same.
+        np.copyto(since[part], np.minimum(age, np.uint64(_LAST)).view(np.int64), where=keeps)
+        return too_old, *_beyond(seen[part], keeps, rule.horizon)
+
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        told = list(pool.map(age, range(0, len(rows), _BLOCK)))
+    too_old, late, furthest = zip(*told, strict=True)
+    return Matches(rows, since, places, sum(late), max(furthest), sum(too_old))
 
 
 def _beyond(seen: Int64s, keeps: Flags, horizon: int | None) -> tuple[int, int]:
@@ -288,19 +293,17 @@ def _beyond(seen: Int64s, keeps: Flags, horizon: int | None) -> tuple[int, int]:
     return len(late), int(late.max()) - horizon if len(late) else 0
 
 
-def _bucket_age(seen: Int64s, found: Flags, times: Int64s, rule: PitRule) -> UInt64s:
-    """The time since the latest bucket end that is seen, or since the horizon, which is one too.
+def _begins(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule) -> Callable[[slice], Int64s]:
+    """When the ages of some of the rows begin, none of which is after its question's time.
 
-    `times`: those of the rows that are found, which are bucket ends.
+    With an interval at the latest bucket end that is seen, or at the horizon, which is one too.
     """
-    assert rule.interval is not None
-    first = int(times.min())
-    last = int(seen[found].max()) if rule.horizon is None else rule.horizon
+    if rule.interval is None:
+        # By `take`, which is faster than by index.
+        return lambda part: times.take(rows[part], mode="clip")
+    is_found = rows >= 0
+    first = int(times[rows[is_found]].min())
+    last = int(seen[is_found].max()) if rule.horizon is None else rule.horizon
     calendar = calendar_of(rule.interval, rule.timezone, first, last)
     latest = np.clip(seen if rule.exact_matches else seen - 1, first, last)
-    return _since(seen, calendar.starts(calendar.buckets(latest)))
-
-
-def _since(later: Int64s, earlier: Int64s | np.int64) -> UInt64s:
-    """later - earlier, for later >= earlier: the wrapped difference is the true one, unsigned."""
-    return np.subtract(later, earlier).view(np.uint64)
+    return lambda part: calendar.starts(calendar.buckets(latest[part]))
