@@ -3,11 +3,12 @@
     python benchmarks/pit.py [RUNS] [ROWS] [SPINE] [RUNS OF FEAST]
     python benchmarks/pit.py --growth [RUNS] [ROWS]
 
-Three features of ROWS rows and six columns of values each are built once; a spine of SPINE rows is joined to
-them. Each run is a process of its own, in turn; a row is a median. By hand is the best we know:
-`join_asof` on one integer of key and time, of the very objects, which are sorted so. "Reading"
-only reads the columns. mlforge hashes every byte that it reads, and what it returns. Feast 0.67
-reads the same objects with its DuckDB store, and rows never expire (its least work).
+Three features of ROWS rows and six columns of values each are built once; a spine of SPINE rows is
+joined to them. Each run is a process of its own, in turn; a row is a median. By hand is the best
+we know: `join_asof` on one integer of key and time, of the very objects, which are sorted so.
+"Reading" only reads the columns; "sources" reads them from the files that the features were built
+from, which Polars has written. mlforge hashes every byte that it reads, and what it returns. Feast
+0.67 reads the same objects with its DuckDB store, and rows never expire (its least work).
 
 `--growth` asks spines of 1, 3 and 10 million rows of the same features.
 """
@@ -18,14 +19,14 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
 
 import polars as pl
 from sides import FEAST, NO_FEAST, Failed, measure, medians, repository, run, run_feast
 
-SIDES = ("mlforge", "by hand", "reading")
+SIDES = ("mlforge", "by hand", "reading", "sources")
 FEATURES = ("a", "b", "c")
 VALUES = 6
 GROWTH = (1_000_000, 3_000_000, 10_000_000)
@@ -154,11 +155,14 @@ def _users(rows: int) -> int:
 
 def child(side: str) -> None:
     """Measure one side in the current folder."""
-    compute = {"mlforge": by_mlforge, "by hand": lambda: by_hand, "reading": lambda: reading}[
-        side
-    ]()
-    frame, measured = measure(compute)
-    if side != "reading":
+    prepare: dict[str, Callable[[], Callable[[], pl.DataFrame]]] = {
+        "mlforge": by_mlforge,
+        "by hand": lambda: by_hand,
+        "reading": lambda: lambda: reading(_objects().values()),
+        "sources": lambda: lambda: reading(f"{name}.parquet" for name in FEATURES),
+    }
+    frame, measured = measure(prepare[side]())
+    if side in ("mlforge", "by hand"):
         frame.write_parquet(f"{side}.parquet")
     print(json.dumps(measured))
 
@@ -213,9 +217,9 @@ def by_hand() -> pl.DataFrame:
     return spine.sort("row").drop("row", "code")
 
 
-def reading() -> pl.DataFrame:
+def reading(paths: Iterable[str]) -> pl.DataFrame:
     """The columns of all features, and no more."""
-    frames = [pl.read_parquet(path).drop("user_id", "at") for path in _objects().values()]
+    frames = [pl.read_parquet(path).drop("user_id", "at") for path in paths]
     return pl.concat(frames, how="horizontal")
 
 

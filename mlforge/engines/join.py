@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from mlforge.pit import PitRule
 
 Int64s = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+A = TypeVar("A")
+T = TypeVar("T")
 
 _LAST = np.iinfo(np.int64).max
 # No column can be called this: names have no spaces.
@@ -195,6 +197,14 @@ def _each(rows: Int64s, questions: Questions) -> Int64s:
     return rows[: questions.edges[-1]]
 
 
+def _on_all_cores(work: Callable[[A], T], parts: Sequence[A]) -> list[T]:
+    """What becomes of the parts, in their order; of one part no thread is worth its start."""
+    if len(parts) <= 1:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return list(pool.map(work, parts))
+
+
 class _Search:
     """The last rows known at a time: for the questions of each key in one range of the table.
 
@@ -230,9 +240,8 @@ class _Search:
             last = _bisect(times[own], wanted[part], is_exact)
             rows[part] = np.where(last >= 0, last + own.start, -1)
 
-        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            list(pool.map(stride, range(0, len(self._owners), _BLOCK)))
-            list(pool.map(bisect, self._longs))
+        _on_all_cores(stride, range(0, len(self._owners), _BLOCK))
+        _on_all_cores(bisect, self._longs)
 
 
 def _bisect(times: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
@@ -279,8 +288,7 @@ def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule, places: pl.S
         np.copyto(since[part], np.minimum(age, np.uint64(_LAST)).view(np.int64), where=keeps)
         return too_old, *_beyond(seen[part], keeps, rule.horizon)
 
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        told = list(pool.map(age, range(0, len(rows), _BLOCK)))
+    told = _on_all_cores(age, range(0, len(rows), _BLOCK))
     too_old, late, furthest = zip(*told, strict=True)
     return Matches(rows, since, places, sum(late), max(furthest), sum(too_old))
 

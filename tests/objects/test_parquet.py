@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from mlforge.errors import MlforgeError, ObjectCorrupt, ObjectNotFound, Unsuppor
 from mlforge.ids import ContentHash, ObjectId
 from mlforge.objects.base import ObjectStore
 from mlforge.objects.local import LocalObjects
-from mlforge.objects.parquet import ROW_GROUP_ROWS, write_table
+from mlforge.objects.parquet import ROW_GROUP_ROWS, TableWriter, write_table
 from mlforge.objects.scan import read_frame
 from mlforge.schema import Schema
 from mlforge.testing.objects import put
@@ -100,6 +101,53 @@ def test_equal_tables_give_equal_bytes(store: ObjectStore) -> None:
     chunked = pa.concat_tables([whole.slice(0, 7), whole.slice(7)])
     told = whole.replace_schema_metadata({"by": "pandas"})
     assert write(store, whole) == write(store, chunked) == write(store, told)
+
+
+def stored(path: Path) -> dict[str, tuple[str, bool]]:
+    """Of each leaf, how it is compressed, and whether it has a dictionary."""
+    group = pq.read_metadata(path).row_group(0)
+    chunks = map(group.column, range(group.num_columns))
+    return {c.path_in_schema: (c.compression, c.has_dictionary_page) for c in chunks}
+
+
+def test_columns_that_gain_nothing_have_no_dictionary_and_no_compression(tmp_path: Path) -> None:
+    chance, rows = random.Random(1), range(20_000)
+    noise, few = [chance.random() for _ in rows], [row % 5 for row in rows]
+    struct = pa.struct([("noise", pa.float64()), ("few", pa.int64())])
+    table = pa.table(
+        {
+            "noise": noise,
+            "few": few,
+            "counted": list(rows),
+            "words": pa.array([f"word {row % 7}" for row in rows], pa.large_string()),
+            "noises": pa.array([[n] for n in noise], pa.large_list(pa.float64())),
+            "pairs": pa.array([[f, f + 1] for f in few], pa.list_(pa.int64(), 2)),
+            "both": pa.array(
+                [{"noise": n, "few": f} for n, f in zip(noise, few, strict=True)], struct
+            ),
+            "nothing": pa.nulls(len(rows), pa.float64()),
+        }
+    )
+    write_table(table, tmp_path / "a.parquet")
+    found = stored(tmp_path / "a.parquet")
+    assert {found.pop(leaf) for leaf in ("noise", "noises.list.element", "both.noise")} == {
+        ("UNCOMPRESSED", False)
+    }
+    assert found.pop("counted") == ("ZSTD", False)
+    repeated = ("few", "words", "pairs.list.element", "both.few")
+    assert {found.pop(leaf)[1] for leaf in repeated} == {True}
+    assert set(found) == {"nothing"}
+
+
+def test_how_rows_are_cut_does_not_decide_how_they_are_stored(tmp_path: Path) -> None:
+    rows = ROW_GROUP_ROWS + 5
+    table = pa.table({"a": [row % 100_000 for row in range(rows)], "b": [0.5] * rows})
+    for name, size in (("a", rows), ("b", 60_000)):
+        with TableWriter(tmp_path / name, table.schema) as writer:
+            for start in range(0, rows, size):
+                writer.write(table.slice(start, size))
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert stored(tmp_path / "a") == {"a": ("ZSTD", True), "b": ("UNCOMPRESSED", True)}
 
 
 def test_rows_beyond_a_row_group_are_read_in_order(store: ObjectStore) -> None:
