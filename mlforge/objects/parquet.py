@@ -88,9 +88,9 @@ class TableWriter:
         self._waiting = [table]
 
     def _write(self, group: pa.Table) -> None:
-        if self._writer is None:
-            self._writer = _opened(self._path, group)
         try:
+            if self._writer is None:
+                self._writer = _opened(self._path, group)
             self._writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
         except pa.ArrowNotImplementedError as error:
             raise UnsupportedType(
@@ -150,7 +150,8 @@ def _leaves(path: str, values: pa.ChunkedArray) -> Iterator[tuple[str, pa.Chunke
 
 def _repeats(values: pa.ChunkedArray) -> bool:
     """Whether its values are there twice or more: else a dictionary takes more space and time."""
-    known = pl.Series(values).drop_nulls()
+    # Of lists there are more than rows.
+    known = pl.Series(values.slice(0, ROW_GROUP_ROWS)).drop_nulls()
     return 2 * known.n_unique() <= len(known)
 
 
