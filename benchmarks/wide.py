@@ -5,7 +5,8 @@
 
 Ten features of 100 columns, about 37 MB of Parquet, are joined to a spine of 17,000 rows: once
 29,000 rows a feature of numbers with two decimals, once 4,000 rows of any doubles. "Reading" only
-reads the same columns in Polars. Each run is a process of its own, in turn; a row is a median.
+reads the same columns in Polars; "sources" reads them from the files that the features were built
+from, which Polars has written. Each run is a process of its own, in turn; a row is a median.
 
 `--feast` asks Feast and mlforge for the first COLUMNS of each feature (10), once. Feast 0.67 joins
 each row of the spine with all earlier rows of its user, before it takes the last one: of few USERS
@@ -31,7 +32,7 @@ COLUMNS = 100
 SPINE = 17_000
 # Rows of a feature, and how many decimals its numbers have.
 KINDS = {"two decimals": (29_000, 2), "doubles": (4_000, 16)}
-SIDES = (("mlforge", COLUMNS), ("reading", COLUMNS), ("mlforge", 0), ("reading", 0))
+SIDES = [(side, columns) for columns in (COLUMNS, 0) for side in ("mlforge", "reading", "sources")]
 DEFINITIONS = """
 import mlforge as mlf
 
@@ -161,8 +162,13 @@ def _asked(columns: int) -> dict[str, list[str]]:
 
 def child(side: str, columns: int) -> None:
     """Measure one side in the current folder."""
-    prepared = {"mlforge": by_mlforge, "reading": reading}[side](_asked(columns))
-    _, measured = measure(prepared)
+    asked, sources = _asked(columns), {name: f"{name}.parquet" for name in FEATURES}
+    prepare: dict[str, Callable[[], Callable[[], pl.DataFrame]]] = {
+        "mlforge": lambda: by_mlforge(asked),
+        "reading": lambda: reading(asked, _objects()),
+        "sources": lambda: reading(asked, sources),
+    }
+    _, measured = measure(prepare[side]())
     print(json.dumps(measured))
 
 
@@ -176,9 +182,8 @@ def by_mlforge(asked: dict[str, list[str]]) -> Callable[[], pl.DataFrame]:
     return lambda: get_training_data("spine.parquet", specs, store=store, timestamp="when")
 
 
-def reading(asked: dict[str, list[str]]) -> Callable[[], pl.DataFrame]:
+def reading(asked: dict[str, list[str]], paths: dict[str, str]) -> Callable[[], pl.DataFrame]:
     """The columns that are asked for, and no more."""
-    paths = _objects()
 
     def work() -> pl.DataFrame:
         frames = [pl.read_parquet(paths[name], columns=columns) for name, columns in asked.items()]
