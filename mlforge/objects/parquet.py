@@ -62,13 +62,16 @@ class TableWriter:
                 if self._writer is None:
                     self._write(self._waiting[0])
             finally:
-                self.abandon()
+                self._end()
 
     def abandon(self) -> None:
         """Write no more rows: the file is to be removed."""
+        with storage_errors(self._path):
+            self._end()
+
+    def _end(self) -> None:
         if self._writer is not None:
-            with storage_errors(self._path):
-                self._writer.close()
+            self._writer.close()
 
     def write(self, table: pa.Table) -> None:
         """Go on with the next rows; whole row groups are written, the rest waits."""
