@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from mlforge.batches import batches
 from mlforge.engines.calendar import calendar_of
 from mlforge.engines.questions import Questions, microseconds
 from mlforge.engines.visibility import Visibility, visibility_of
@@ -91,29 +92,18 @@ class Matches:
 class Timeline:
     """A table's rows by key and time, ready to be asked.
 
-    `parts`: its keys and times, in parts that are sorted by (keys, timestamp, created) and unique
-    in them, which every build is; at least one. `height`: the rows of all of them. Rule:
-    docs/semantics.md#point-in-time-join.
+    `rows`: its keys and times, sorted by (keys, timestamp, created) and unique in them, which
+    every build is; so many are there as `height` says. Rule: docs/semantics.md#point-in-time-join.
     """
 
-    def __init__(self, parts: Iterable[pl.DataFrame], height: int, rule: PitRule) -> None:
+    def __init__(self, rows: pl.LazyFrame, height: int, rule: PitRule) -> None:
         self._rule = rule
-        times, created = (_room(name, height) for name in (rule.timestamp, rule.created))
-        firsts, starts, at = list[pl.DataFrame](), list[Int64s](), 0
-        for part in parts:
-            keys = part.select(rule.keys)
-            own = _starts(keys)
-            firsts.append(keys[own])
-            starts.append(own + at)
-            for name, numbers in ((rule.timestamp, times), (rule.created, created)):
-                if name is not None and numbers is not None:
-                    numbers[at : at + part.height] = microseconds(part[name])
-            at += part.height
-        known, bounds = pl.concat(firsts), np.concatenate(starts)
-        # Each part begins with a key, which may be the one before it.
-        own = _starts(known)
-        self._known = known[own].with_columns(pl.Series(_CODE, np.arange(len(own))))
-        self._bounds = np.append(bounds[own], height)
+        runs = rows.select(pl.struct(rule.keys).rle().alias(_CODE)).unnest(_CODE)
+        found = runs.collect(engine="streaming")
+        self._known = found["value"].struct.unnest()
+        self._known = self._known.with_columns(pl.Series(_CODE, np.arange(found.height)))
+        self._bounds = np.append(0, found["len"].cast(pl.Int64).cum_sum().to_numpy())
+        times, created = (_instants(rows, name, height) for name in (rule.timestamp, rule.created))
         self._times = times
         self._visible: Visibility | None = None
         if times is not None and created is not None:
@@ -181,15 +171,15 @@ def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
 # -- matching ---------------------------------------------------------------------------------
 
 
-def _starts(keys: pl.DataFrame) -> Int64s:
-    """Where each key's rows begin, first of all with the first row."""
-    is_first = pl.any_horizontal(pl.all().ne_missing(pl.all().shift()))
-    return keys.select(is_first.arg_true().cast(pl.Int64)).to_series().to_numpy()
-
-
-def _room(column: str | None, height: int) -> Int64s | None:
-    """For all of a column's instants: its parts are let go of while they come."""
-    return None if column is None else np.empty(height, np.int64)
+def _instants(rows: pl.LazyFrame, column: str | None, height: int) -> Int64s | None:
+    """A column's instants: its parts are let go of while they come."""
+    if column is None:
+        return None
+    instants, at = np.empty(height, np.int64), 0
+    for part in batches(rows.select(column)):
+        instants[at : at + part.height] = microseconds(part[column])
+        at += part.height
+    return instants
 
 
 def _each(rows: Int64s, questions: Questions) -> Int64s:

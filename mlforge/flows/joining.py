@@ -11,8 +11,9 @@ import polars as pl
 from mlforge.engines.ages import Ages
 from mlforge.engines.join import Matches, Timeline, take
 from mlforge.engines.questions import Questions
+from mlforge.flows.blocks import Blocks
 from mlforge.flows.keys import Keys, keys_of
-from mlforge.flows.read import scan_objects
+from mlforge.flows.read import scan_objects, told
 from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
@@ -20,6 +21,9 @@ from mlforge.objects.scan import Scan
 from mlforge.pit import PitRule, Rule
 from mlforge.provenance import FeatureMatch, Pin
 from mlforge.types.polars import to_polars
+
+# A row of the spine sees one of so many rows at least.
+_MOST_UNSEEN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ def pit_rule(manifest: Manifest, exact_matches: bool) -> PitRule:
 class Joining:
     """A version while it is joined: its rows, and what is told of those that met them.
 
-    `columns`: those of the spine. `folder`: where ages may be that are too many.
+    `spine`: whose columns and number of rows are known. `folder`: where ages may be that are too
+    many.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class Joining:
         workspace: Workspace,
         selected: Selected,
         rule: Rule,
-        columns: pl.DataFrame,
+        spine: Blocks,
         folder: Path,
     ) -> None:
         self.selected = selected
@@ -79,31 +84,14 @@ class Joining:
         self._rule = pit_rule(selected.manifest, rule.exact_matches)
         schema = selected.manifest.schema
         types = {key: to_polars(schema.type_of(key)) for key in schema.keys}
-        self._keys = Keys(keys_of(selected.manifest), selected.on, types, columns.columns)
-        self._scan: Scan | None = None
-        self._timeline: Timeline | None = None
-        self._values: pl.DataFrame | None = None
-        self._told = _Told(Ages(folder))
-
-    def read(self) -> None:
-        """Verify the rows, and read their keys and times; in any thread, once.
-
-        Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
-        """
-        manifest, names = self.selected.manifest, self.selected.names
-        needed = [*manifest.schema.order, *names]
-        if manifest.created is not None and manifest.created not in names:
-            needed.append(manifest.created)
-        pin = self.selected.pin
-        scan = scan_objects(self._workspace, manifest, pin.objects, needed, pin.commit)
-        asked = (*self._rule.keys, self._rule.timestamp, self._rule.created)
-        parts = scan.batches([name for name in dict.fromkeys(asked) if name is not None])
-        self._timeline = Timeline(parts, scan.height, self._rule)
-        self._scan = scan
+        self._keys = Keys(keys_of(selected.manifest), selected.on, types, spine.columns.columns)
+        self._spine_rows = spine.rows
+        self._rows: _Rows | None = None
+        self._tally = _Tally(Ages(folder))
 
     def close(self) -> None:
         """Let go of the rows."""
-        self._timeline = self._scan = self._values = None
+        self._rows = None
 
     def questions(
         self, block: pl.DataFrame, instants: pl.Series | None, before: Questions | None
@@ -127,46 +115,77 @@ class Joining:
 
         `are_all`: no others will be asked for, so what these do not see need not stay in memory.
         """
-        assert self._timeline is not None
-        assert self._scan is not None
-        matches = self._timeline.match(questions)
+        if self._rows is None:
+            self._rows = self._read()
+        rows = self._rows
+        matches = rows.timeline.match(questions)
         is_timed = self._rule.timestamp is not None
-        self._told.add(matches, questions.without_key(is_timed=is_timed))
-        if are_all:
-            is_seen, matches = matches.distinct(self._scan.height)
-            return take(self._named(self._scan.where(is_seen, list(self.selected.names))), matches)
-        if self._values is None:
-            self._values = self._named(self._scan.frame(list(self.selected.names)))
-        return take(self._values, matches)
+        self._tally.add(matches, questions.without_key(is_timed=is_timed))
+        with told(self._workspace, self.selected.manifest):
+            names = list(self.selected.names)
+            if are_all and rows.values is None:
+                is_seen, matches = matches.distinct(rows.scan.height)
+                values = rows.scan.where(is_seen, names)
+            else:
+                values = rows.values = (
+                    rows.scan.frame(names) if rows.values is None else rows.values
+                )
+        values.columns = list(self.selected.names.values())
+        return take(values, matches)
 
-    def _named(self, rows: pl.DataFrame) -> pl.DataFrame:
-        rows.columns = list(self.selected.names.values())
-        return rows
+    def _read(self) -> _Rows:
+        """Verify the rows, and read their keys and times."""
+        manifest, pin = self.selected.manifest, self.selected.pin
+        rule, names = self._rule, list(self.selected.names)
+        timed = [*rule.keys, *(name for name in (rule.timestamp, rule.created) if name)]
+        needed = list(dict.fromkeys([*manifest.schema.order, *timed, *names]))
+        scan = scan_objects(self._workspace, manifest, pin.objects, needed, pin.commit)
+        with told(self._workspace, manifest):
+            if self._are_few(scan):
+                frame = scan.frame()
+                timeline = Timeline(frame.lazy().select(timed), frame.height, rule)
+                return _Rows(scan, timeline, frame.select(names))
+            with scan.rows(timed) as rows:
+                return _Rows(scan, Timeline(rows, scan.height, rule), None)
+
+    def _are_few(self, scan: Scan) -> bool:
+        """Whether reading all rows takes less time than looking for those that are seen."""
+        asked = self._spine_rows
+        return scan.is_small and asked is not None and scan.height <= _MOST_UNSEEN * asked
 
     def told(self) -> FeatureMatch:
         """How all rows of the spine met it; afterwards it is over."""
-        selected, told = self.selected, self._told
+        selected, tally = self.selected, self._tally
         is_timed = selected.manifest.schema.timestamp is not None
-        ages = told.ages.quantiles() if is_timed else None
-        told.ages.close()
+        ages = tally.ages.quantiles() if is_timed else None
+        tally.ages.close()
         return FeatureMatch(
             pin=selected.pin,
             on=tuple(selected.on.items()),
             columns=tuple(selected.names.values()),
             rows_read=selected.manifest.rows,
-            matched=told.ages.count,
+            matched=tally.ages.count,
             youngest_age=ages.youngest if ages else None,
             median_age=ages.median if ages else None,
             p90_age=ages.p90 if ages else None,
             oldest_age=ages.oldest if ages else None,
-            past_horizon=told.past_horizon,
-            furthest=told.furthest,
-            too_old=told.too_old,
-            without_key=told.without_key,
+            past_horizon=tally.past_horizon,
+            furthest=tally.furthest,
+            too_old=tally.too_old,
+            without_key=tally.without_key,
         )
 
 
-class _Told:
+@dataclass(slots=True)
+class _Rows:
+    """What is read of a version. `values`: all rows of its columns, where they are in memory."""
+
+    scan: Scan
+    timeline: Timeline
+    values: pl.DataFrame | None
+
+
+class _Tally:
     """What is counted of all blocks."""
 
     def __init__(self, ages: Ages) -> None:

@@ -25,7 +25,8 @@ from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId, ObjectId
 from mlforge.manifest import Manifest
-from mlforge.objects.scan import Scan, verify_columns
+from mlforge.objects.proven import ProvenFile
+from mlforge.objects.scan import Scan
 from mlforge.schema import Column
 from mlforge.types.polars import from_polars
 
@@ -76,7 +77,7 @@ def scan_objects(
     Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
     digests = {} if columns is None else find_digests(workspace, manifest, at)
-    with _told(workspace, manifest):
+    with told(workspace, manifest):
         scan = Scan(workspace.objects, oids, columns, _label(manifest), digests)
     _refuse_others_rows(manifest, scan.height, scan.schema, columns)
     return scan
@@ -107,7 +108,7 @@ def _label(manifest: Manifest) -> str:
 
 
 @contextmanager
-def _told(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
+def told(workspace: Workspace, manifest: Manifest) -> Iterator[None]:
     """Rows that are not here, or damaged, are told with the command that makes them again."""
     try:
         yield
@@ -161,10 +162,11 @@ def _verified_paths(
 ) -> list[Path]:
     """The files of a version's objects, of which the bytes of these columns were just hashed."""
     digests = {} if columns is None else find_digests(workspace, manifest, at)
-    with _told(workspace, manifest):
+    with told(workspace, manifest):
         found = [(workspace.objects.path(oid), oid) for oid in objects_of(workspace, manifest)]
         for path, oid in found:
-            verify_columns(path, oid, _label(manifest), columns, digests.get(oid))
+            file = ProvenFile(path, oid, _label(manifest), columns, digests.get(oid))
+            file.prove(columns or ())
     return [path for path, _ in found]
 
 

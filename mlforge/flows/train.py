@@ -19,7 +19,6 @@ from mlforge.errors import (
     PinInvalid,
     did_you_mean,
 )
-from mlforge.flows.ahead import Ahead
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.blocks import Blocks
 from mlforge.flows.committed import is_committed, refuse_edited
@@ -118,7 +117,7 @@ def join(
     # Of a spine without rows: what its columns alone tell is told before anything is read.
     _instants(spine.columns, rule, chosen)
     with spill(workspace) as folder, Tally() as tally:
-        joinings = [Joining(workspace, s, rule, spine.columns, folder) for s in chosen]
+        joinings = [Joining(workspace, s, rule, spine, folder) for s in chosen]
         rows = _deliver_all(spine, joinings, rule, tally, deliver, on_event)
         content = tally.content()
         provenance = Provenance(
@@ -149,28 +148,26 @@ def _deliver_all(
     chosen = [joining.selected for joining in joinings]
     width = spine.columns.width + sum(len(s.names) for s in chosen)
     done, fits = 0, True
-    with Ahead(joinings) as ahead:
-        for block, is_last in spine.blocks(width):
-            instants, questions = _instants(block, rule, chosen), None
-            output, are_all = list[pl.Series](), is_last and not done
-            for number, joining in enumerate(joinings):
-                label = joining.selected.label
-                on_event(TrainEvent(label, number + 1, len(chosen), done, spine.rows))
-                asked = joining.questions(block, instants, questions)
-                if is_last:
-                    joining.check()
-                fits = fits and asked is not None
-                ahead.wait(number)
-                if asked is not None and fits:
-                    columns, questions = joining.columns(asked, are_all=are_all), asked
-                    tally.take(columns)
-                    output += columns.get_columns()
-                if is_last:
-                    joining.close()
-            if fits:
-                tally.take(block)
-                deliver(block.hstack(output))
-            done += block.height
+    for block, is_last in spine.blocks(width):
+        instants, questions = _instants(block, rule, chosen), None
+        output, are_all = list[pl.Series](), is_last and not done
+        for number, joining in enumerate(joinings):
+            label = joining.selected.label
+            on_event(TrainEvent(label, number + 1, len(chosen), done, spine.rows))
+            asked = joining.questions(block, instants, questions)
+            if is_last:
+                joining.check()
+            fits = fits and asked is not None
+            if asked is not None and fits:
+                columns, questions = joining.columns(asked, are_all=are_all), asked
+                tally.take(columns)
+                output += columns.get_columns()
+            if is_last:
+                joining.close()
+        if fits:
+            tally.take(block)
+            deliver(block.hstack(output))
+        done += block.height
     return done
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 
@@ -24,40 +25,53 @@ _TAIL = 8
 _PIECE = 1 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a Parquet file has its columns, as its footer says.
+
+    `groups`: how many rows each row group has. `chunks`: by column, in the order of the row
+    groups; of a nested one, all its leaves'.
+    """
+
+    path: Path
+    groups: tuple[int, ...]
+    chunks: Mapping[str, Sequence[slice]]
+
+    def digests(self, columns: Iterable[str]) -> dict[str, BytesDigest]:
+        """Of these columns' bytes, hashed by all cores. Raises OSError."""
+        names = list(columns)
+        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+            return dict(zip(names, pool.map(self._digest, names), strict=True))
+
+    def _digest(self, column: str) -> BytesDigest:
+        with self.path.open("rb", buffering=0) as file:
+            pieces = (piece for chunk in self.chunks[column] for piece in _pieces(file, chunk))
+            return BytesDigest(hash_pieces(pieces))
+
+
 def digest_columns(path: Path, oid: ObjectId) -> ObjectDigests:
     """The digests of an object that is known to be whole. Raises ObjectCorrupt, StorageFailed."""
     with storage_errors(path, "read"):
         footer, size = _footer(path)
-        columns = _digests(path, _chunks(footer, None, size))
-    return ObjectDigests(oid, BytesDigest(hash_bytes(footer)), columns)
+        layout = _layout(path, footer, None, size)
+        return ObjectDigests(oid, BytesDigest(hash_bytes(footer)), layout.digests(layout.chunks))
 
 
-def are_whole(path: Path, expected: ObjectDigests, columns: Sequence[str]) -> bool:
-    """Whether a file's footer and these of its columns have the digests that they should have.
+def layout_of(path: Path, expected: ObjectDigests, columns: Sequence[str]) -> Layout | None:
+    """Where a file has these columns; None if its footer is not the expected one, or has not all.
 
-    No other byte of the file says what these columns hold. Raises OSError.
+    No bytes but the footer and a column's own say what the column holds. Raises OSError.
     """
     try:
         footer, size = _footer(path)
         # Nothing of a footer is looked at before it is known.
         if hash_bytes(footer) != expected.footer.hex:
-            return False
-        chunks = _chunks(footer, columns, size)
+            return None
+        layout = _layout(path, footer, columns, size)
     except ObjectCorrupt:
-        return False
-    if not all(name in chunks and name in expected.columns for name in columns):
-        return False
-    return all(found == expected.columns[name] for name, found in _digests(path, chunks).items())
-
-
-def _digests(path: Path, columns: Mapping[str, Sequence[slice]]) -> dict[str, BytesDigest]:
-    def digest(chunks: Sequence[slice]) -> BytesDigest:
-        with path.open("rb", buffering=0) as file:
-            pieces = (piece for chunk in chunks for piece in _pieces(file, chunk))
-            return BytesDigest(hash_pieces(pieces))
-
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        return dict(zip(columns, pool.map(digest, columns.values()), strict=True))
+        return None
+    are_known = all(name in layout.chunks and name in expected.columns for name in columns)
+    return layout if are_known else None
 
 
 def _pieces(file: RawIOBase, chunk: slice) -> Iterator[memoryview]:
@@ -87,28 +101,27 @@ def _footer(path: Path) -> tuple[bytes, int]:
         return file.read(size - begin), size
 
 
-def _chunks(footer: bytes, wanted: Collection[str] | None, size: int) -> Mapping[str, list[slice]]:
-    """By column, its chunks in the order of the row groups; of a nested one, all its leaves'.
-
-    `size`: of the file.
-    """
+def _layout(path: Path, footer: bytes, wanted: Collection[str] | None, size: int) -> Layout:
+    """`size`: of the file."""
     try:
         # As a file of nothing but a footer, which says where all the rest is.
-        found = _told(pq.read_metadata(pa.BufferReader(_MAGIC + footer)), wanted)
+        metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
+        groups = list(map(metadata.row_group, range(metadata.num_row_groups)))
+        chunks = _chunks(metadata.schema, groups, wanted)
     # Names that are no text are a ValueError, as most of Arrow's own errors are.
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ObjectCorrupt("its footer cannot be read", cause=str(error)) from error
-    _refuse_odd_places(found.values(), size - len(footer))
-    return found
+    _refuse_odd_places(chunks.values(), size - len(footer))
+    return Layout(path, tuple(group.num_rows for group in groups), chunks)
 
 
-def _told(metadata: pq.FileMetaData, wanted: Collection[str] | None) -> dict[str, list[slice]]:
-    paths = (metadata.schema.column(leaf).path for leaf in range(metadata.num_columns))
-    names = ((leaf, path.partition(".")[0]) for leaf, path in enumerate(paths))
-    leaves = [(leaf, name) for leaf, name in names if wanted is None or name in wanted]
+def _chunks(
+    schema: pq.ParquetSchema, groups: Sequence[pq.RowGroupMetaData], wanted: Collection[str] | None
+) -> dict[str, list[slice]]:
+    names = [schema.column(leaf).path.partition(".")[0] for leaf in range(len(schema))]
+    leaves = [(leaf, name) for leaf, name in enumerate(names) if wanted is None or name in wanted]
     found: dict[str, list[slice]] = {name: [] for _, name in leaves}
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
+    for group in groups:
         for leaf, name in leaves:
             found[name].append(_place(group.column(leaf)))
     return found

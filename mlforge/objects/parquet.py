@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import signature
 from io import BytesIO
 from pathlib import Path
 from typing import Self
@@ -16,8 +17,13 @@ from mlforge.errors import UnsupportedType
 from mlforge.objects.files import storage_errors
 
 # Fixed, so that one writer's equal tables give equal bytes, and small enough that a reader's
-# row group of a hundred columns fits the memory.
-ROW_GROUP_ROWS = 1 << 18
+# row group of a hundred columns fits the memory, and of one column the cache.
+ROW_GROUP_ROWS = 1 << 17
+# One for all numbers of a row group, which `plain` reads; text, which is longer, has several.
+_PAGE_BYTES = 2 * 8 * ROW_GROUP_ROWS
+# Releases that know no limit of rows have none.
+_KNOWS_ROWS = "max_rows_per_page" in signature(pq.ParquetWriter.__init__).parameters
+_ROWS_OF_A_PAGE = {"max_rows_per_page": ROW_GROUP_ROWS} if _KNOWS_ROWS else {}
 _CODEC = "zstd"
 _LEVEL = 1
 # What compression leaves of a column at most: unpacking more takes longer than reading it.
@@ -137,6 +143,8 @@ def _writer(
         use_dictionary=dictionaries,
         write_statistics=True,
         store_schema=True,
+        data_page_size=_PAGE_BYTES,
+        **_ROWS_OF_A_PAGE,
     )
 
 

@@ -9,25 +9,23 @@ from pathlib import Path
 
 import polars as pl
 
-from mlforge.batches import batches
 from mlforge.digests import ObjectDigests, is_large
-from mlforge.errors import ObjectCorrupt
-from mlforge.ids import ObjectId, hash_bytes, hash_file
+from mlforge.ids import ObjectId, hash_bytes
 from mlforge.objects.base import ObjectStore
-from mlforge.objects.columns import are_whole
 from mlforge.objects.files import storage_errors
+from mlforge.objects.proven import OTHER_BYTES, ProvenFile, corrupt, size_of
 
 # No column can be called this: names have no spaces.
 _WANTED = "is wanted"
-_OTHER_BYTES = "its bytes do not hash to its name"
 
 
 class Scan:
-    """The rows of a version's objects, in order; their bytes are hashed at the beginning.
+    """The rows of a version's objects, in order; of no byte is told that is not hashed.
 
-    Of a large object with `digests`, only the bytes of `columns` and of what says where they are;
-    no others may then be read. `where` names feature and version in errors. All methods raise
-    ObjectCorrupt and StorageFailed; the beginning raises ObjectNotFound too.
+    Small objects, and those without `digests`, are hashed at the beginning; of a large object with
+    digests then only what says where `columns` are, and each column when it is first read: no
+    others may be. `where` names feature and version in errors. All methods raise ObjectCorrupt and
+    StorageFailed; the beginning raises ObjectNotFound too.
     """
 
     def __init__(
@@ -43,13 +41,14 @@ class Scan:
         self._where = where
         places = [(objects.path(oid), oid) for oid in oids]
         self._first = places[0][0]
+        self._files: list[ProvenFile] = []
         sources: list[bytes | Path]
-        if is_large(sum(map(_size, (path for path, _ in places)))):
-            for path, oid in places:
-                verify_columns(path, oid, where, columns, known.get(oid))
-            sources = [path for path, _ in places]
-        else:
+        self.is_small = not is_large(sum(size_of(path) for path, _ in places))
+        if self.is_small:
             sources = [_whole_bytes(path, oid, where) for path, oid in places]
+        else:
+            sources = [path for path, _ in places]
+            self._files = [ProvenFile(p, oid, where, columns, known.get(oid)) for p, oid in places]
         with self._told():
             # Polars reads twice as fast as pyarrow, whose threads abort some processes at exit.
             self._rows = pl.concat([pl.scan_parquet(source, glob=False) for source in sources])
@@ -66,20 +65,44 @@ class Scan:
     def frame(self, columns: Sequence[str] | None = None) -> pl.DataFrame:
         """All rows, of all columns if none are named."""
         with self._told():
-            return (self._rows if columns is None else self._rows.select(columns)).collect()
+            return self._proven(columns).collect()
 
-    def batches(self, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
-        """All rows of some columns, in parts; at least one, which may be empty."""
+    @contextmanager
+    def rows(self, columns: Sequence[str]) -> Iterator[pl.LazyFrame]:
+        """All rows of some columns, to be read within: there what goes wrong is told."""
         with self._told():
-            yield from batches(self._rows.select(columns))
-        yield pl.DataFrame(schema=self.schema).select(columns)
+            yield self._proven(columns)
 
     def where(self, is_wanted: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
         """The rows that are wanted, one flag a row, in the memory of those."""
-        flags = is_wanted.alias(_WANTED).to_frame().lazy()
-        rows = pl.concat([self._rows.select(columns), flags], how="horizontal")
         with self._told():
-            return rows.filter(_WANTED).drop(_WANTED).collect(engine="streaming")
+            found = self._plain(is_wanted, columns)
+            if rest := [name for name in columns if name not in found]:
+                flags = is_wanted.alias(_WANTED).to_frame().lazy()
+                rows = pl.concat([self._proven(rest), flags], how="horizontal")
+                frame = rows.filter(_WANTED).drop(_WANTED).collect(engine="streaming")
+                found |= {name: frame[name] for name in rest}
+        return pl.DataFrame([found[name].alias(name) for name in columns])
+
+    def _proven(self, columns: Sequence[str] | None) -> pl.LazyFrame:
+        names = self.schema.names() if columns is None else columns
+        for file in self._files:
+            file.prove(names)
+        return self._rows.select(names)
+
+    def _plain(self, is_wanted: pl.Series, columns: Sequence[str]) -> dict[str, pl.Series]:
+        """The wanted rows of those columns that all files have plainly."""
+        dtypes: Mapping[str, pl.DataType] = {name: self.schema[name] for name in columns}
+        for file in self._files:
+            dtypes = file.plain(dtypes)
+        if not (self._files and dtypes):
+            return {}
+        done, parts = 0, list[dict[str, pl.Series]]()
+        for file in self._files:
+            part = is_wanted.slice(done, file.height)
+            parts.append(file.take_plain(dtypes, part))
+            done += file.height
+        return {n: pl.concat([p[n] for p in parts]) for n in dtypes if all(n in p for p in parts)}
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -88,7 +111,7 @@ class Scan:
                 yield
         # Before 2.0 Polars panics at some broken files, and a panic is no Exception.
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-            raise _corrupt(self._oids, self._where, str(error)) from error
+            raise corrupt(self._oids, self._where, str(error)) from error
 
 
 def read_frame(
@@ -102,49 +125,10 @@ def read_frame(
     return Scan(objects, oids, columns, where, digests).frame()
 
 
-def verify_object(path: Path, oid: ObjectId, where: str) -> None:
-    """Hash an object's bytes. Raises ObjectCorrupt."""
-    with storage_errors(path, "read"):
-        if hash_file(path) != oid.hex:
-            raise _corrupt([oid], where, _OTHER_BYTES)
-
-
-def verify_columns(
-    path: Path,
-    oid: ObjectId,
-    where: str,
-    columns: Sequence[str] | None,
-    expected: ObjectDigests | None,
-) -> None:
-    """Hash the bytes of some columns of a large object with digests, else all of an object's.
-
-    Raises ObjectCorrupt.
-    """
-    if columns is not None and expected is not None and is_large(_size(path)):
-        with storage_errors(path, "read"):
-            # Digests that do not fit decide nothing: the object's name does.
-            if are_whole(path, expected, columns):
-                return
-    verify_object(path, oid, where)
-
-
-def _size(path: Path) -> int:
-    with storage_errors(path, "read"):
-        return path.stat().st_size
-
-
 def _whole_bytes(path: Path, oid: ObjectId, where: str) -> bytes:
     """So small an object's bytes: what is hashed is what is read, whatever becomes of the file."""
     with storage_errors(path, "read"):
         data = path.read_bytes()
     if hash_bytes(data) != oid.hex:
-        raise _corrupt([oid], where, _OTHER_BYTES)
+        raise corrupt([oid], where, OTHER_BYTES)
     return data
-
-
-def _corrupt(oids: Sequence[ObjectId], where: str, cause: str) -> ObjectCorrupt:
-    return ObjectCorrupt(
-        f"{where} is corrupt: no row of it was returned",
-        cause=f"object {', '.join(oid.short for oid in oids)}: {cause}",
-        hint=f"mlforge build --force -f {where.partition('@')[0]}",
-    )

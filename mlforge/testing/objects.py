@@ -10,7 +10,7 @@ import pytest
 from mlforge.errors import ObjectCorrupt, ObjectNotFound
 from mlforge.ids import ObjectId, hash_bytes
 from mlforge.objects.base import ObjectStore
-from mlforge.objects.scan import verify_object
+from mlforge.objects.proven import verify_object
 
 _MISSING = ObjectId("0" * 64)
 

@@ -18,7 +18,7 @@ from mlforge import digests
 from mlforge.digests import ObjectDigests
 from mlforge.errors import ObjectCorrupt
 from mlforge.ids import BytesDigest, ObjectId
-from mlforge.objects.columns import are_whole, digest_columns
+from mlforge.objects.columns import digest_columns, layout_of
 from mlforge.objects.local import LocalObjects
 from mlforge.objects.scan import read_frame
 from mlforge.testing.objects import put
@@ -66,7 +66,10 @@ class Held:
         """Whether a file of these bytes is."""
         copy = self.store.root / "copy.parquet"
         copy.write_bytes(data)
-        return are_whole(copy, expected, columns)
+        layout = layout_of(copy, expected, columns)
+        return layout is not None and layout.digests(columns) == {
+            name: expected.columns[name] for name in columns
+        }
 
     def damage(self, at: int, bit: int) -> None:
         self.path.chmod(0o644)

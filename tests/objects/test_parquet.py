@@ -141,7 +141,7 @@ def test_columns_that_gain_nothing_have_no_dictionary_and_no_compression(tmp_pat
 
 def test_how_rows_are_cut_does_not_decide_how_they_are_stored(tmp_path: Path) -> None:
     rows = ROW_GROUP_ROWS + 5
-    table = pa.table({"a": [row % 100_000 for row in range(rows)], "b": [0.5] * rows})
+    table = pa.table({"a": [row % (ROW_GROUP_ROWS // 3) for row in range(rows)], "b": [0.5] * rows})
     for name, size in (("a", rows), ("b", 60_000)):
         with TableWriter(tmp_path / name, table.schema) as writer:
             for start in range(0, rows, size):
