@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from mlforge.arrow import canonical_array
-from mlforge.content import Content, column_hasher, content_hash
+from mlforge.content import ColumnHasher, Content, column_hasher, content_hash
 from mlforge.errors import InvalidTimes, UnsupportedType
 from mlforge.schema import Column
 from mlforge.types.arrow import from_arrow
@@ -53,7 +53,7 @@ class Tally:
         if names not in self._groups:
             width = max(1, _TASK_VALUES // max(block.height, _TASK_ROWS))
             parts = (names[start : start + width] for start in range(0, len(names), width))
-            self._groups[names] = [_Group(block[[*part]]) for part in parts]
+            self._groups[names] = [_Group(part) for part in parts]
         for column in block.get_columns():
             self.nulls[column.name] += column.null_count()
         for group in self._groups[names]:
@@ -71,10 +71,11 @@ class Tally:
 class _Group:
     """Columns that are hashed one after the other. `columns`: those whose types are canonical."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self.columns = list(canonical_columns(frame))
+    def __init__(self, names: Sequence[str]) -> None:
+        self.columns = list[Column]()
         self.rows = 0
-        self._hashers = {column.name: column_hasher(column.type) for column in self.columns}
+        self._names = [*names]
+        self._hashers = dict[str, ColumnHasher]()
         self._last: Future[None] | None = None
 
     def take(self, block: pl.DataFrame, pool: ThreadPoolExecutor) -> None:
@@ -92,6 +93,9 @@ class _Group:
             self._last.result()
 
     def _hash(self, block: pl.DataFrame) -> None:
+        if not self.columns:
+            self.columns += canonical_columns(block[self._names])
+            self._hashers |= {column.name: column_hasher(column.type) for column in self.columns}
         if not self._hashers:
             return
         table = block[[*self._hashers]].rechunk().to_arrow()
