@@ -18,8 +18,6 @@ from mlforge.types.arrow import scalar
 
 # Rows hashed at a time: what fits the cache. It bounds memory and cannot change a digest.
 _BLOCK_ROWS = 1 << 16
-# The bits of infinity: as integers, those of positive floats are below and of NaNs above.
-_INFINITY = {TypeKind.FLOAT32: 0x7F800000, TypeKind.FLOAT64: 0x7FF0000000000000}
 _ZEROS = {
     TypeKind.FLOAT32: scalar(pa.float32(), bytes(4)),
     TypeKind.FLOAT64: scalar(pa.float64(), bytes(8)),
@@ -237,23 +235,11 @@ def _canonical_values(block: pa.Array, type: DataType) -> pa.Array:
     filled = _zeroed(block) if block.null_count else block
     if not type.is_float:
         return filled
-    if not _may_be_odd(filled, type):
-        return filled
     positive = pc.add(filled, _ZEROS[type.kind])
+    # No sum hides a NaN; to look for it at each value takes longer.
+    if not math.isnan(pc.sum(positive).as_py() or 0.0):
+        return positive
     return pc.if_else(pc.is_nan(positive), _NANS[type.kind], positive)
-
-
-def _may_be_odd(block: pa.Array, type: DataType) -> bool:
-    """Whether there may be a -0.0 or a NaN: two quick looks instead of one at each value."""
-    bits = pc.min_max(block.view(pa.int32() if type.kind is TypeKind.FLOAT32 else pa.int64()))
-    least, most = bits["min"].as_py(), bits["max"].as_py()
-    if least is None:
-        return False
-    is_negative_zero = least == -(2 ** (block.type.bit_width - 1))
-    if is_negative_zero or most > _INFINITY[type.kind]:
-        return True
-    # A NaN with a sign hides among negative floats; no sum hides it.
-    return least < 0 and math.isnan(pc.sum(block).as_py())
 
 
 def _zeroed(block: pa.Array) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -12,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from mlforge.arrow import canonical_array
-from mlforge.content import Content, column_hasher, content_hash
+from mlforge.content import ColumnHasher, Content, column_hasher, content_hash
 from mlforge.errors import InvalidTimes, UnsupportedType
 from mlforge.schema import Column
 from mlforge.types.arrow import from_arrow
@@ -26,12 +27,14 @@ _TASK_ROWS = 1 << 14
 class Tally:
     """What is told of columns whose rows come in blocks, in their own order.
 
-    Columns are hashed beside what the caller does; `content` waits for them.
+    `nulls`: how many rows of each column have none. Columns are hashed beside what the caller does;
+    `content` waits for them.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(pl.thread_pool_size())
         self._groups: dict[tuple[str, ...], list[_Group]] = {}
+        self.nulls = Counter[str]()
 
     def __enter__(self) -> Self:
         return self
@@ -50,7 +53,9 @@ class Tally:
         if names not in self._groups:
             width = max(1, _TASK_VALUES // max(block.height, _TASK_ROWS))
             parts = (names[start : start + width] for start in range(0, len(names), width))
-            self._groups[names] = [_Group(block[[*part]]) for part in parts]
+            self._groups[names] = [_Group(part) for part in parts]
+        for column in block.get_columns():
+            self.nulls[column.name] += column.null_count()
         for group in self._groups[names]:
             group.take(block, self._pool)
 
@@ -62,26 +67,18 @@ class Tally:
         rows = max((group.rows for group in groups), default=0)
         return Content(content_hash(hashed, digests, rows), digests)
 
-    @property
-    def nulls(self) -> dict[str, int]:
-        """How many rows of each column have none."""
-        groups = (group for groups in self._groups.values() for group in groups)
-        return {name: count for group in groups for name, count in group.nulls.items()}
-
 
 class _Group:
     """Columns that are hashed one after the other. `columns`: those whose types are canonical."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self.columns = list(canonical_columns(frame))
-        self.nulls = dict.fromkeys(frame.columns, 0)
+    def __init__(self, names: Sequence[str]) -> None:
+        self.columns = list[Column]()
         self.rows = 0
-        self._hashers = {column.name: column_hasher(column.type) for column in self.columns}
+        self._names = [*names]
+        self._hashers = dict[str, ColumnHasher]()
         self._last: Future[None] | None = None
 
     def take(self, block: pl.DataFrame, pool: ThreadPoolExecutor) -> None:
-        for name in self.nulls:
-            self.nulls[name] += block[name].null_count()
         self.rows += block.height
         self._wait()
         self._last = pool.submit(self._hash, block)
@@ -96,6 +93,9 @@ class _Group:
             self._last.result()
 
     def _hash(self, block: pl.DataFrame) -> None:
+        if not self.columns:
+            self.columns += canonical_columns(block[self._names])
+            self._hashers |= {column.name: column_hasher(column.type) for column in self.columns}
         if not self._hashers:
             return
         table = block[[*self._hashers]].rechunk().to_arrow()

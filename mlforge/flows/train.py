@@ -21,7 +21,7 @@ from mlforge.errors import (
 )
 from mlforge.flows.alternates import objects_of
 from mlforge.flows.blocks import Blocks
-from mlforge.flows.committed import is_committed, refuse_edited
+from mlforge.flows.committed import is_committed
 from mlforge.flows.joining import Joining, Selected
 from mlforge.flows.keys import check_map, keys_of
 from mlforge.flows.resolve import Resolved, head_version, resolve
@@ -91,7 +91,10 @@ def train(
     Raises InvalidSpine, ColumnCollision, KeyTypeMismatch, ObjectNotFound, ObjectCorrupt.
     """
     tip = workspace.history.head().commit
-    chosen = [_select(workspace, want, at, tip, rule.full_names) for want in wanted]
+    chosen = [
+        select(workspace, want, resolve(workspace, want.reference, at), tip, rule.full_names)
+        for want in wanted
+    ]
     return join(
         workspace, spine, chosen, rule, commit=at or tip, deliver=deliver, on_event=on_event
     )
@@ -171,18 +174,6 @@ def _deliver_all(
     return done
 
 
-def _select(
-    workspace: Workspace,
-    want: Wanted,
-    at: CommitId | None,
-    tip: CommitId | None,
-    full_names: bool,
-) -> Selected:
-    resolved = resolve(workspace, want.reference, at)
-    refuse_edited(workspace, resolved)
-    return select(workspace, want, resolved, tip, full_names)
-
-
 def select(
     workspace: Workspace,
     want: Wanted,
@@ -191,7 +182,7 @@ def select(
     full_names: bool = False,
 ) -> Selected:
     """An exact version, and what is wanted of it. Raises ColumnNotFound, ManifestCorrupt."""
-    manifest = resolved.manifest
+    manifest, pin = resolved.manifest, _pin(workspace, resolved, tip)
     known = [column.name for column in manifest.schema.values]
     # When a row became visible is about the row, as its event time is: said to who asks for it.
     own = [name for name in known if name != manifest.created]
@@ -205,7 +196,7 @@ def select(
     own_names = f"{manifest.name}__"
     return Selected(
         resolved,
-        _pin(workspace, resolved, tip),
+        pin,
         {
             column: want.prefix
             + (own_names if full_names and not column.startswith(own_names) else "")

@@ -27,11 +27,11 @@ _TO_ARROW = {
     TypeKind.TIME: pa.time64("us"),
     TypeKind.DURATION: pa.duration("us"),
 }
-_FROM_ARROW = {arrow: kind for kind, arrow in _TO_ARROW.items()} | {
-    pa.string(): TypeKind.STRING,
-    pa.string_view(): TypeKind.STRING,
-    pa.binary(): TypeKind.BINARY,
-    pa.binary_view(): TypeKind.BINARY,
+_FROM_ARROW = {arrow: DataType(kind) for kind, arrow in _TO_ARROW.items()} | {
+    pa.string(): DataType(TypeKind.STRING),
+    pa.string_view(): DataType(TypeKind.STRING),
+    pa.binary(): DataType(TypeKind.BINARY),
+    pa.binary_view(): DataType(TypeKind.BINARY),
 }
 
 
@@ -63,8 +63,9 @@ def scalar(type: pa.DataType, data: bytes) -> pa.Scalar:
 
 def from_arrow(arrow: pa.DataType, column: str | None = None) -> DataType:
     """The canonical type of an Arrow type. Raises UnsupportedType, which names the column."""
-    if arrow in _FROM_ARROW:
-        return DataType(_FROM_ARROW[arrow])
+    known = _FROM_ARROW.get(arrow)
+    if known is not None:
+        return known
     if pa.types.is_timestamp(arrow):
         return DataType(TypeKind.DATETIME, is_utc=arrow.tz is not None, origin=_instant(arrow))
     if pa.types.is_decimal(arrow) and 0 <= arrow.scale <= arrow.precision <= MOST_DIGITS:
