@@ -46,8 +46,6 @@ def canonical_array(column: pa.ChunkedArray, name: str) -> pa.Array:
         chunks = [_canonical(chunk, target) for chunk in column.chunks]
     except pa.ArrowInvalid as error:
         raise _unkept(column, name, str(error)) from error
-    if len(chunks) == 1:
-        return chunks[0]
     combined = pa.chunked_array(chunks, target).combine_chunks()
     return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
 
