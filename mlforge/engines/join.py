@@ -12,7 +12,6 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from mlforge.batches import batches
 from mlforge.engines.calendar import calendar_of
 from mlforge.engines.questions import Questions, microseconds
 from mlforge.engines.visibility import Visibility, visibility_of
@@ -93,17 +92,17 @@ class Timeline:
     """A table's rows by key and time, ready to be asked.
 
     `rows`: its keys and times, sorted by (keys, timestamp, created) and unique in them, which
-    every build is; so many are there as `height` says. Rule: docs/semantics.md#point-in-time-join.
+    every build is. Rule: docs/semantics.md#point-in-time-join.
     """
 
-    def __init__(self, rows: pl.LazyFrame, height: int, rule: PitRule) -> None:
+    def __init__(self, rows: pl.LazyFrame, rule: PitRule) -> None:
         self._rule = rule
         runs = rows.select(pl.struct(rule.keys).rle().alias(_CODE)).unnest(_CODE)
         found = runs.collect(engine="streaming")
         self._known = found["value"].struct.unnest()
         self._known = self._known.with_columns(pl.Series(_CODE, np.arange(found.height)))
         self._bounds = np.append(0, found["len"].cast(pl.Int64).cum_sum().to_numpy())
-        times, created = (_instants(rows, name, height) for name in (rule.timestamp, rule.created))
+        times, created = (_instants(rows, name) for name in (rule.timestamp, rule.created))
         self._times = times
         self._visible: Visibility | None = None
         if times is not None and created is not None:
@@ -171,15 +170,10 @@ def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
 # -- matching ---------------------------------------------------------------------------------
 
 
-def _instants(rows: pl.LazyFrame, column: str | None, height: int) -> Int64s | None:
-    """A column's instants: its parts are let go of while they come."""
+def _instants(rows: pl.LazyFrame, column: str | None) -> Int64s | None:
     if column is None:
         return None
-    instants, at = np.empty(height, np.int64), 0
-    for part in batches(rows.select(column)):
-        instants[at : at + part.height] = microseconds(part[column])
-        at += part.height
-    return instants
+    return microseconds(rows.select(column).collect(engine="streaming").to_series())
 
 
 def _each(rows: Int64s, questions: Questions) -> Int64s:

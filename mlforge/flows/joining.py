@@ -143,10 +143,10 @@ class Joining:
         with told(self._workspace, manifest):
             if self._are_few(scan):
                 frame = scan.frame()
-                timeline = Timeline(frame.lazy().select(timed), frame.height, rule)
+                timeline = Timeline(frame.lazy().select(timed), rule)
                 return _Rows(scan, timeline, frame.select(names))
             with scan.rows(timed) as rows:
-                return _Rows(scan, Timeline(rows, scan.height, rule), None)
+                return _Rows(scan, Timeline(rows, rule), None)
 
     def _are_few(self, scan: Scan) -> bool:
         """Whether reading all rows takes less time than looking for those that are seen."""

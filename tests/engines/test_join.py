@@ -35,7 +35,7 @@ def spine(*rows: tuple[object, object]) -> pl.DataFrame:
 
 def pit_match(spine: pl.DataFrame, table: pl.DataFrame, rule: PitRule, time: str | None) -> Matches:
     questions = Questions(spine.select(rule.keys), None if time is None else spine[time])
-    return Timeline(table.lazy(), table.height, rule).match(questions)
+    return Timeline(table.lazy(), rule).match(questions)
 
 
 @given(joinings())
