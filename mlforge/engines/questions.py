@@ -42,11 +42,11 @@ class Questions:
         )
 
     @cached_property
-    def places(self) -> pl.Series:
+    def places(self) -> Int64s:
         """Where each row of the spine stands in `order`."""
         places = np.empty_like(self.order)
         places[self.order] = np.arange(len(self.order))
-        return pl.Series(places).cast(pl.get_index_type())
+        return places
 
     @cached_property
     def instants(self) -> Int64s | None:
