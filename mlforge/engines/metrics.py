@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +23,7 @@ from mlforge.engines.medians import range_medians
 from mlforge.engines.tiles import Events, Input, State, Tiles, numbered, tiles_of
 from mlforge.engines.windows import ChangePoints, change_points
 from mlforge.errors import SumOverflow
+from mlforge.parallel import in_order
 from mlforge.schema import Schema
 
 # Events of which all temporaries of a column fit the cache of a core.
@@ -111,25 +110,7 @@ def metric_batches(
         owners = [keys[key].chunk(0) for key in schema.keys]
         return pa.record_batch([*owners, ends, *rows.metrics], schema=target)
 
-    return _ahead(compute, parts)
-
-
-def _ahead(
-    compute: Callable[[Part], pa.RecordBatch], parts: Iterable[Part]
-) -> Iterator[pa.RecordBatch]:
-    workers = os.cpu_count() or 1
-    waiting = deque[Future[pa.RecordBatch]]()
-    with ThreadPoolExecutor(workers) as threads:
-        try:
-            for part in parts:
-                waiting.append(threads.submit(compute, part))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    return in_order(compute, parts, os.cpu_count() or 1)
 
 
 def rows_of(

@@ -21,8 +21,9 @@ class Questions:
 
     `keys`: as a table has them. `times`: UTC, microseconds; None where only static features are
     asked. `order` has the rows of each key together, keys ascending where they are numbers, and
-    last those with a null in a key. Of key number `n`, `known` is the key, and its rows stand from
-    `edges[n]` to `edges[n + 1]`.
+    last those with a null in a key; `places` says where each row of the spine stands in it, and
+    `instants` are the times in it, 0 for null. Of key number `n`, `known` is the key, and its rows
+    stand from `edges[n]` to `edges[n + 1]`.
     """
 
     def __init__(self, keys: pl.DataFrame, times: pl.Series | None) -> None:
@@ -30,6 +31,9 @@ class Questions:
         self._times = times
         self.order, self.edges = _grouped(keys)
         self.known = keys[self.order[self.edges[:-1]]]
+        self.places = np.empty_like(self.order)
+        self.places[self.order] = np.arange(len(self.order))
+        self.instants = None if times is None else microseconds(times).take(self.order)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -40,21 +44,6 @@ class Questions:
         return self._keys.width == keys.width and all(
             mine.dtype == other.dtype and mine.equals(other) for mine, other in pairs
         )
-
-    @cached_property
-    def places(self) -> Int64s:
-        """Where each row of the spine stands in `order`."""
-        places = np.empty_like(self.order)
-        places[self.order] = np.arange(len(self.order))
-        return places
-
-    @cached_property
-    def instants(self) -> Int64s | None:
-        """The times by `order`; 0 for null."""
-        if self._times is None:
-            return None
-        instants: Int64s = microseconds(self._times).take(self.order)
-        return instants
 
     @cached_property
     def without_time(self) -> Flags | None:

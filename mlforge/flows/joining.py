@@ -12,8 +12,9 @@ from mlforge.engines.ages import Ages
 from mlforge.engines.join import Matches, Timeline, take
 from mlforge.engines.questions import Questions
 from mlforge.flows.blocks import Blocks
+from mlforge.flows.digests import find_digests
 from mlforge.flows.keys import Keys, keys_of
-from mlforge.flows.read import scan_objects, told
+from mlforge.flows.read import scan_objects
 from mlforge.flows.resolve import Resolved
 from mlforge.flows.workspace import Workspace
 from mlforge.manifest import Manifest
@@ -86,6 +87,8 @@ class Joining:
         types = {key: to_polars(schema.type_of(key)) for key in schema.keys}
         self._keys = Keys(keys_of(selected.manifest), selected.on, types, spine.columns.columns)
         self._spine_rows = spine.rows
+        # Git is asked in one thread.
+        self._digests = find_digests(workspace, selected.manifest, selected.pin.commit)
         self._rows: _Rows | None = None
         self._tally = _Tally(Ages(folder))
 
@@ -111,9 +114,10 @@ class Joining:
         self._keys.check()
 
     def columns(self, questions: Questions, *, are_all: bool) -> pl.DataFrame:
-        """Its columns for these rows, in the spine's order. Raises InvalidSpine, ObjectCorrupt.
+        """Its columns for these rows, in the spine's order; in any thread, one at a time.
 
         `are_all`: no others will be asked for, so what these do not see need not stay in memory.
+        Raises InvalidSpine, ObjectNotFound, ObjectCorrupt, ContentDiffers.
         """
         if self._rows is None:
             self._rows = self._read()
@@ -121,15 +125,14 @@ class Joining:
         matches = rows.timeline.match(questions)
         is_timed = self._rule.timestamp is not None
         self._tally.add(matches, questions.without_key(is_timed=is_timed))
-        with told(self._workspace, self.selected.manifest):
-            names = list(self.selected.names)
-            if are_all and rows.values is None:
-                is_seen, matches = matches.distinct(rows.scan.height)
-                values = rows.scan.where(is_seen, names)
-            else:
-                values = rows.values = (
-                    rows.scan.frame(names) if rows.values is None else rows.values
-                )
+        names = list(self.selected.names)
+        if rows.values is None and are_all:
+            is_seen, matches = matches.distinct(rows.scan.height)
+            values = rows.scan.where(is_seen, names)
+        else:
+            if rows.values is None:
+                rows.values = rows.scan.frame(names)
+            values = rows.values
         values.columns = list(self.selected.names.values())
         return take(values, matches)
 
@@ -139,14 +142,12 @@ class Joining:
         rule, names = self._rule, list(self.selected.names)
         timed = [*rule.keys, *(name for name in (rule.timestamp, rule.created) if name)]
         needed = list(dict.fromkeys([*manifest.schema.order, *timed, *names]))
-        scan = scan_objects(self._workspace, manifest, pin.objects, needed, pin.commit)
-        with told(self._workspace, manifest):
-            if self._are_few(scan):
-                frame = scan.frame()
-                timeline = Timeline(frame.lazy().select(timed), rule)
-                return _Rows(scan, timeline, frame.select(names))
-            with scan.rows(timed) as rows:
-                return _Rows(scan, Timeline(rows, rule), None)
+        scan = scan_objects(self._workspace, manifest, pin.objects, needed, self._digests)
+        if self._are_few(scan):
+            frame = scan.frame()
+            return _Rows(scan, Timeline(frame.lazy().select(timed), rule), frame.select(names))
+        with scan.rows(timed) as rows:
+            return _Rows(scan, Timeline(rows, rule), None)
 
     def _are_few(self, scan: Scan) -> bool:
         """Whether reading all rows takes less time than looking for those that are seen."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 
+from mlforge.digests import ObjectDigests
 from mlforge.errors import (
     ColumnNotFound,
     ContentDiffers,
@@ -41,9 +42,13 @@ def read_rows(
     refuse_edited(workspace, resolved)
     manifest = resolved.manifest
     _refuse_odd(manifest, columns)
-    # Whole rows need no digests.
-    at = None if columns is None else holder(workspace, resolved)
-    return scan_objects(workspace, manifest, objects_of(workspace, manifest), columns, at).frame()
+    oids = objects_of(workspace, manifest)
+    with told(workspace, manifest):
+        # Whole rows need no digests.
+        if columns is None:
+            return scan_objects(workspace, manifest, oids, None, {}).frame()
+        digests = find_digests(workspace, manifest, holder(workspace, resolved))
+        return scan_objects(workspace, manifest, oids, columns, digests).frame()
 
 
 def _refuse_odd(manifest: Manifest, columns: Sequence[str] | None) -> None:
@@ -68,17 +73,13 @@ def scan_objects(
     manifest: Manifest,
     oids: Sequence[ObjectId],
     columns: Sequence[str] | None,
-    at: CommitId | None,
+    digests: Mapping[ObjectId, ObjectDigests],
 ) -> Scan:
-    """The rows of objects that hold a version, verified.
-
-    `at`: the commit that has the version; None: it is a draft.
+    """The rows of objects that hold a version, verified; in any thread.
 
     Raises ObjectNotFound, ObjectCorrupt, ContentDiffers.
     """
-    digests = {} if columns is None else find_digests(workspace, manifest, at)
-    with told(workspace, manifest):
-        scan = Scan(workspace.objects, oids, columns, _label(manifest), digests)
+    scan = Scan(workspace.objects, oids, columns, _label(manifest), digests)
     _refuse_others_rows(manifest, scan.height, scan.schema, columns)
     return scan
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import polars as pl
 
 from mlforge.content import Content
+from mlforge.engines.questions import Questions
 from mlforge.engines.spine import spine_instants, time_columns
 from mlforge.errors import (
     ColumnCollision,
@@ -24,6 +26,7 @@ from mlforge.flows.blocks import Blocks
 from mlforge.flows.committed import is_committed
 from mlforge.flows.joining import Joining, Selected
 from mlforge.flows.keys import check_map, keys_of
+from mlforge.flows.read import told
 from mlforge.flows.resolve import Resolved, head_version, resolve
 from mlforge.flows.services import Wanted
 from mlforge.flows.spill import spill
@@ -31,8 +34,13 @@ from mlforge.flows.tally import Tally
 from mlforge.flows.workspace import Workspace
 from mlforge.ids import CommitId
 from mlforge.manifest import Manifest
+from mlforge.parallel import in_order
 from mlforge.pit import Rule
 from mlforge.provenance import Pin, Provenance
+
+# Versions that are joined at a time; of larger ones the times alone fill the memory.
+_AT_ONCE = 2
+_LARGE_ROWS = 1 << 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ def join(
     _instants(spine.columns, rule, chosen)
     with spill(workspace) as folder, Tally() as tally:
         joinings = [Joining(workspace, s, rule, spine, folder) for s in chosen]
-        rows = _deliver_all(spine, joinings, rule, tally, deliver, on_event)
+        rows = _deliver_all(workspace, spine, joinings, rule, tally, deliver, on_event)
         content = tally.content()
         provenance = Provenance(
             commit=commit,
@@ -135,6 +143,7 @@ def join(
 
 
 def _deliver_all(
+    workspace: Workspace,
     spine: Blocks,
     joinings: Sequence[Joining],
     rule: Rule,
@@ -144,34 +153,60 @@ def _deliver_all(
 ) -> int:
     """Join block by block, and hand each on; answers how many rows there were.
 
-    A spine of one block, which most are, needs of each feature only the rows that it sees, and one
-    feature at a time; of several blocks, all rows of all features. Of keys that do not fit all are
-    told: the blocks after the first such one are only looked at.
+    A spine of one block, which most are, needs of each feature only the rows that it sees; of
+    several blocks, all rows of all features. Of keys that do not fit all are told: the blocks
+    after the first such one are only looked at.
     """
     chosen = [joining.selected for joining in joinings]
     width = spine.columns.width + sum(len(s.names) for s in chosen)
     done, fits = 0, True
     for block, is_last in spine.blocks(width):
-        instants, questions = _instants(block, rule, chosen), None
-        output, are_all = list[pl.Series](), is_last and not done
-        for number, joining in enumerate(joinings):
-            label = joining.selected.label
-            on_event(TrainEvent(label, number + 1, len(chosen), done, spine.rows))
-            asked = joining.questions(block, instants, questions)
-            if is_last:
-                joining.check()
-            fits = fits and asked is not None
-            if asked is not None and fits:
-                columns, questions = joining.columns(asked, are_all=are_all), asked
-                tally.take(columns)
-                output += columns.get_columns()
-            if is_last:
-                joining.close()
+        asked = _asked(block, _instants(block, rule, chosen), joinings, is_last=is_last)
+        fits = fits and len(asked) == len(joinings)
         if fits:
+            output = list[pl.Series]()
+            with closing(_each_columns(joinings, asked, done, is_last=is_last)) as each:
+                for number, joining in enumerate(joinings, 1):
+                    label = joining.selected.label
+                    on_event(TrainEvent(label, number, len(chosen), done, spine.rows))
+                    with told(workspace, joining.selected.manifest):
+                        columns = next(each)
+                    tally.take(columns)
+                    output += columns.get_columns()
             tally.take(block)
             deliver(block.hstack(output))
         done += block.height
     return done
+
+
+def _asked(
+    block: pl.DataFrame, instants: pl.Series | None, joinings: Sequence[Joining], *, is_last: bool
+) -> list[Questions]:
+    """What these rows ask of each version; fewer where keys do not fit."""
+    asked = list[Questions]()
+    for joining in joinings:
+        questions = joining.questions(block, instants, asked[-1] if asked else None)
+        if is_last:
+            joining.check()
+        if questions is not None:
+            asked.append(questions)
+    return asked
+
+
+def _each_columns(
+    joinings: Sequence[Joining], asked: Sequence[Questions], done: int, *, is_last: bool
+) -> Generator[pl.DataFrame]:
+    """What each version has for these rows, two at a time unless they are large."""
+
+    def columns(number: int) -> pl.DataFrame:
+        joining = joinings[number]
+        found = joining.columns(asked[number], are_all=is_last and not done)
+        if is_last:
+            joining.close()
+        return found
+
+    is_large = any(j.selected.manifest.rows > _LARGE_ROWS for j in joinings)
+    return in_order(columns, range(len(joinings)), 1 if is_large else _AT_ONCE)
 
 
 def select(
