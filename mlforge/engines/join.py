@@ -102,7 +102,8 @@ class Timeline:
         self._known = found["value"].struct.unnest()
         self._known = self._known.with_columns(pl.Series(_CODE, np.arange(found.height)))
         self._bounds = np.append(0, found["len"].cast(pl.Int64).cum_sum().to_numpy())
-        times, created = (_instants(rows, name) for name in (rule.timestamp, rule.created))
+        height = int(self._bounds[-1])
+        times, created = (_instants(rows, name, height) for name in (rule.timestamp, rule.created))
         self._times = times
         self._visible: Visibility | None = None
         if times is not None and created is not None:
@@ -170,10 +171,19 @@ def take(values: pl.DataFrame, matches: Matches) -> pl.DataFrame:
 # -- matching ---------------------------------------------------------------------------------
 
 
-def _instants(rows: pl.LazyFrame, column: str | None) -> Int64s | None:
+def _instants(rows: pl.LazyFrame, column: str | None, height: int) -> Int64s | None:
+    """A column's instants: its parts are let go of while they come."""
     if column is None:
         return None
-    return microseconds(rows.select(column).collect(engine="streaming").to_series())
+    instants, done = np.empty(height, np.int64), 0
+
+    def take(part: pl.DataFrame) -> None:
+        nonlocal done
+        instants[done : done + part.height] = microseconds(part[column])
+        done += part.height
+
+    rows.select(column).sink_batches(take, maintain_order=True)
+    return instants
 
 
 def _each(rows: Int64s, questions: Questions) -> Int64s:

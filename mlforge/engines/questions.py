@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property, reduce
+from threading import Lock
 from typing import NamedTuple
 
 import numpy as np
@@ -38,13 +40,6 @@ class Questions:
     def __len__(self) -> int:
         return len(self.order)
 
-    def is_about(self, keys: pl.DataFrame) -> bool:
-        """Whether these are the very keys, whatever they are called."""
-        pairs = zip(self._keys, keys, strict=False)
-        return self._keys.width == keys.width and all(
-            mine.dtype == other.dtype and mine.equals(other) for mine, other in pairs
-        )
-
     @cached_property
     def without_time(self) -> Flags | None:
         """The rows by `order` whose time is null; None: there is none."""
@@ -65,9 +60,41 @@ class Questions:
         return int(asked.select(has_null.sum()).item())
 
 
+class Asking:
+    """What rows of a spine ask of several tables, of each by keys of its own; in any thread.
+
+    Those that ask by the same keys ask the same questions.
+    """
+
+    def __init__(self, keys: Sequence[pl.DataFrame], times: pl.Series | None) -> None:
+        self._keys = keys
+        self._times = times
+        self._lock = Lock()
+        self._made = list[tuple[pl.DataFrame, Questions]]()
+
+    def of(self, number: int) -> Questions:
+        """Those of the table of this number."""
+        keys = self._keys[number]
+        with self._lock:
+            for known, questions in self._made:
+                if _are_same(known, keys):
+                    return questions
+            questions = Questions(keys, self._times)
+            self._made.append((keys, questions))
+            return questions
+
+
 def microseconds(times: pl.Series) -> Int64s:
     """Instants as numbers; 0 for null, which no caller reads."""
     return times.to_physical().fill_null(0).to_numpy()
+
+
+def _are_same(known: pl.DataFrame, keys: pl.DataFrame) -> bool:
+    """Whether these are the very keys, whatever they are called."""
+    pairs = zip(known, keys, strict=False)
+    return known.width == keys.width and all(
+        mine.dtype == other.dtype and mine.equals(other) for mine, other in pairs
+    )
 
 
 def _grouped(keys: pl.DataFrame) -> tuple[Int64s, Int64s]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from mlforge.pit import PitRule, Rule
 from mlforge.provenance import FeatureMatch, Pin
 from mlforge.types.polars import to_polars
 
-# A row of the spine sees one of so many rows at least.
+# Of a small table with at most so many rows for each row of the spine, all are read at once.
 _MOST_UNSEEN = 2
 
 
@@ -96,32 +96,27 @@ class Joining:
         """Let go of the rows."""
         self._rows = None
 
-    def questions(
-        self, block: pl.DataFrame, instants: pl.Series | None, before: Questions | None
-    ) -> Questions | None:
-        """What these rows ask of it; None once there is a key that does not fit, as `check` tells.
+    def keys(self, block: pl.DataFrame) -> pl.DataFrame | None:
+        """By which keys these rows ask it; None once one does not fit, as `check` tells.
 
-        `before`: what they ask of another one, which may be the same. Raises InvalidSpine,
-        ColumnNotFound.
+        Raises InvalidSpine, ColumnNotFound.
         """
-        keys = self._keys.of(block)
-        if keys is None:
-            return None
-        return before if before and before.is_about(keys) else Questions(keys, instants)
+        return self._keys.of(block)
 
     def check(self) -> None:
         """Raises KeyTypeMismatch for all rows so far."""
         self._keys.check()
 
-    def columns(self, questions: Questions, *, are_all: bool) -> pl.DataFrame:
+    def columns(self, ask: Callable[[], Questions], *, are_all: bool) -> pl.DataFrame:
         """Its columns for these rows, in the spine's order; in any thread, one at a time.
 
-        `are_all`: no others will be asked for, so what these do not see need not stay in memory.
+        `ask`: called when the rows are read. `are_all`: no others will be asked for, so what these
+        do not see need not stay in memory.
         Raises InvalidSpine, ObjectNotFound, ObjectCorrupt, ContentDiffers.
         """
         if self._rows is None:
             self._rows = self._read()
-        rows = self._rows
+        rows, questions = self._rows, ask()
         matches = rows.timeline.match(questions)
         is_timed = self._rule.timestamp is not None
         self._tally.add(matches, questions.without_key(is_timed=is_timed))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import polars as pl
 
 from mlforge.content import Content
-from mlforge.engines.questions import Questions
+from mlforge.engines.questions import Asking
 from mlforge.engines.spine import spine_instants, time_columns
 from mlforge.errors import (
     ColumnCollision,
@@ -161,11 +163,16 @@ def _deliver_all(
     width = spine.columns.width + sum(len(s.names) for s in chosen)
     done, fits = 0, True
     for block, is_last in spine.blocks(width):
-        asked = _asked(block, _instants(block, rule, chosen), joinings, is_last=is_last)
-        fits = fits and len(asked) == len(joinings)
+        instants, keys = _instants(block, rule, chosen), list[pl.DataFrame]()
+        for joining in joinings:
+            own = joining.keys(block)
+            if is_last:
+                joining.check()
+            keys += [] if own is None else [own]
+        fits = fits and len(keys) == len(joinings)
         if fits:
-            output = list[pl.Series]()
-            with closing(_each_columns(joinings, asked, done, is_last=is_last)) as each:
+            output, asking = list[pl.Series](), Asking(keys, instants)
+            with closing(_columns(joinings, asking, is_first=not done, is_last=is_last)) as each:
                 for number, joining in enumerate(joinings, 1):
                     label = joining.selected.label
                     on_event(TrainEvent(label, number, len(chosen), done, spine.rows))
@@ -179,34 +186,23 @@ def _deliver_all(
     return done
 
 
-def _asked(
-    block: pl.DataFrame, instants: pl.Series | None, joinings: Sequence[Joining], *, is_last: bool
-) -> list[Questions]:
-    """What these rows ask of each version; fewer where keys do not fit."""
-    asked = list[Questions]()
-    for joining in joinings:
-        questions = joining.questions(block, instants, asked[-1] if asked else None)
-        if is_last:
-            joining.check()
-        if questions is not None:
-            asked.append(questions)
-    return asked
-
-
-def _each_columns(
-    joinings: Sequence[Joining], asked: Sequence[Questions], done: int, *, is_last: bool
+def _columns(
+    joinings: Sequence[Joining], asking: Asking, *, is_first: bool, is_last: bool
 ) -> Generator[pl.DataFrame]:
     """What each version has for these rows, two at a time unless they are large."""
 
     def columns(number: int) -> pl.DataFrame:
-        joining = joinings[number]
-        found = joining.columns(asked[number], are_all=is_last and not done)
+        ask = partial(asking.of, number)
+        found = joinings[number].columns(ask, are_all=is_first and is_last)
         if is_last:
-            joining.close()
+            joinings[number].close()
         return found
 
     is_large = any(j.selected.manifest.rows > _LARGE_ROWS for j in joinings)
-    return in_order(columns, range(len(joinings)), 1 if is_large else _AT_ONCE)
+    with ThreadPoolExecutor(1) as first:
+        # While the rows of the first ones are read.
+        first.submit(asking.of, 0)
+        yield from in_order(columns, range(len(joinings)), 1 if is_large else _AT_ONCE)
 
 
 def select(

@@ -30,12 +30,19 @@ class Layout:
     """Where a Parquet file has its columns, as its footer says.
 
     `groups`: how many rows each row group has. `chunks`: by column, in the order of the row
-    groups; of a nested one, all its leaves'.
+    groups; of a nested one, all its leaves'. `flat`: the columns that are not nested, may have
+    nulls, and are not compressed.
     """
 
     path: Path
     groups: tuple[int, ...]
     chunks: Mapping[str, Sequence[slice]]
+    flat: frozenset[str]
+
+    @property
+    def height(self) -> int:
+        """How many rows there are."""
+        return sum(self.groups)
 
     def digests(self, columns: Iterable[str]) -> dict[str, BytesDigest]:
         """Of these columns' bytes, hashed by all cores. Raises OSError."""
@@ -107,24 +114,32 @@ def _layout(path: Path, footer: bytes, wanted: Collection[str] | None, size: int
         # As a file of nothing but a footer, which says where all the rest is.
         metadata = pq.read_metadata(pa.BufferReader(_MAGIC + footer))
         groups = list(map(metadata.row_group, range(metadata.num_row_groups)))
-        chunks = _chunks(metadata.schema, groups, wanted)
+        chunks, flat = _chunks(metadata.schema, groups, wanted)
     # Names that are no text are a ValueError, as most of Arrow's own errors are.
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ObjectCorrupt("its footer cannot be read", cause=str(error)) from error
     _refuse_odd_places(chunks.values(), size - len(footer))
-    return Layout(path, tuple(group.num_rows for group in groups), chunks)
+    return Layout(path, tuple(group.num_rows for group in groups), chunks, flat)
 
 
 def _chunks(
     schema: pq.ParquetSchema, groups: Sequence[pq.RowGroupMetaData], wanted: Collection[str] | None
-) -> dict[str, list[slice]]:
-    names = [schema.column(leaf).path.partition(".")[0] for leaf in range(len(schema))]
-    leaves = [(leaf, name) for leaf, name in enumerate(names) if wanted is None or name in wanted]
-    found: dict[str, list[slice]] = {name: [] for _, name in leaves}
+) -> tuple[dict[str, list[slice]], frozenset[str]]:
+    """The chunks of a layout, and its flat columns."""
+    leaves = list(map(schema.column, range(len(schema))))
+    names = [leaf.path.partition(".")[0] for leaf in leaves]
+    own = [at for at, name in enumerate(names) if wanted is None or name in wanted]
+    found: dict[str, list[slice]] = {names[at]: [] for at in own}
+    packed = set[str]()
     for group in groups:
-        for leaf, name in leaves:
-            found[name].append(_place(group.column(leaf)))
-    return found
+        for at in own:
+            chunk = group.column(at)
+            found[names[at]].append(_place(chunk))
+            if chunk.compression != "UNCOMPRESSED":
+                packed.add(names[at])
+    levels = {leaf.path: (leaf.max_definition_level, leaf.max_repetition_level) for leaf in leaves}
+    flat = (name for name in found if levels.get(name) == (1, 0) and names.count(name) == 1)
+    return found, frozenset(flat) - packed
 
 
 def _place(chunk: pq.ColumnChunkMetaData) -> slice:

@@ -63,7 +63,7 @@ def _numbers(is_wanted: pl.Series) -> Int64s:
 
 
 def _fits(layout: Layout, name: str, dtype: pl.DataType) -> bool:
-    if dtype not in _TYPES:
+    if dtype not in _TYPES or name not in layout.flat:
         return False
     width = _TYPES[dtype][1].itemsize
     sizes = zip(layout.chunks[name], layout.groups, strict=True)
@@ -81,7 +81,7 @@ class _Column:
         self._arrow, self._type = _TYPES[dtype]
         self._values = np.empty(count, self._type)
         self._done = 0
-        self._is_plain = True
+        self._are_plain = True
         self._hasher = Hasher()
         self._room = np.empty(0, np.uint8)
 
@@ -92,8 +92,8 @@ class _Column:
         file.seek(chunk.start)
         data = self._filled(file, beside + size, -beside % self._type.itemsize)
         self._hasher.update(data.data)
-        self._is_plain = self._is_plain and _is_plain(data, count, size)
-        if self._is_plain:
+        self._are_plain = self._are_plain and _is_plain(data, count, size)
+        if self._are_plain:
             values = data[beside:].view(self._type)
             end = self._done + len(wanted)
             values.take(wanted, out=self._values[self._done : end], mode="clip")
@@ -102,7 +102,7 @@ class _Column:
     def _filled(self, file: RawIOBase, length: int, start: int) -> Bytes:
         """The next bytes of a file, fewer at its end, in the memory of those before them.
 
-        `start`: so that numbers begin where they may.
+        `start`: where in that memory, so that values are aligned.
         """
         if len(self._room) < start + length:
             self._room = np.empty(start + length, np.uint8)
@@ -116,7 +116,7 @@ class _Column:
         return BytesDigest(self._hasher.digest().hex())
 
     def values(self) -> pl.Series | None:
-        if not self._is_plain:
+        if not self._are_plain:
             return None
         buffers = [None, pa.py_buffer(self._values)]
         return pl.Series(pa.Array.from_buffers(self._arrow, len(self._values), buffers))
@@ -128,25 +128,54 @@ def _is_plain(chunk: Bytes, count: int, size: int) -> bool:
     `size`: of the values in bytes.
     """
     header, levels = _page(count, size)
-    beside = len(chunk) - size
+    head = chunk[: len(chunk) - size].tobytes()
     return (
-        chunk[: len(header)].tobytes() == header
-        and beside >= len(levels)
-        and chunk[beside - len(levels) : beside].tobytes() == levels
+        head.startswith(header)
+        and head.endswith(levels)
+        and _header_end(head, len(header)) == len(head) - len(levels)
     )
+
+
+# In the compact protocol of Thrift a byte has a field's type, and by how much its number is greater
+# than the one before; a zero ends a struct. Source: PageHeader of Parquet's format.
+_BOOLEANS, _NUMBERS, _TEXT = (1, 2), (4, 5, 6), 8
+_STATISTICS = b"\x1c"
 
 
 @lru_cache(maxsize=64)
 def _page(count: int, size: int) -> tuple[bytes, bytes]:
-    """How the header of such a page begins, and the levels that stand before its values.
-
-    Source: PageHeader of Parquet's format, in the compact protocol of Thrift.
-    """
+    """How the header of such a page begins, and the levels that stand before its values."""
     run = _number(count) + b"\1"
     levels = len(run).to_bytes(4, "little") + run
     length = b"\x15" + _number(size + len(levels))
-    # A data page, its size unpacked and packed, its number of values, and PLAIN.
-    return b"\x15\0" + length * 2 + b"\x2c\x15" + _number(count) + b"\x15\0", levels
+    # A data page, its size unpacked and packed, its number of values, PLAIN, and levels by runs.
+    begin = b"\x15\0" + length * 2 + b"\x2c\x15" + _number(count)
+    return begin + b"\x15\0\x15\x06\x15\x06", levels
+
+
+def _header_end(head: bytes, at: int) -> int | None:
+    """Where a header ends that has statistics at most from there on."""
+    if head[at : at + 1] == _STATISTICS:
+        at = _struct_end(head, at + 1)
+    return at + 2 if head[at : at + 2] == bytes(2) else None
+
+
+def _struct_end(head: bytes, at: int) -> int:
+    """Where a struct of booleans, numbers and texts ends; the end of all where there is another."""
+    while at < len(head) and head[at]:
+        kind = head[at] & 0xF
+        at += 1
+        if kind in _BOOLEANS:
+            continue
+        if kind not in (*_NUMBERS, _TEXT):
+            return len(head)
+        begin = at
+        while head[at : at + 1] > b"\x7f":
+            at += 1
+        at += 1
+        if kind == _TEXT:
+            at += int.from_bytes(head[begin : begin + 1])
+    return at + 1
 
 
 def _number(value: int) -> bytes:

@@ -43,6 +43,7 @@ class Scan:
         self._first = places[0][0]
         self._files: list[ProvenFile] = []
         sources: list[bytes | Path]
+        # Its bytes are in memory.
         self.is_small = not is_large(sum(size_of(path) for path, _ in places))
         if self.is_small:
             sources = [_whole_bytes(path, oid, where) for path, oid in places]
@@ -99,9 +100,11 @@ class Scan:
             return {}
         done, parts = 0, list[dict[str, pl.Series]]()
         for file in self._files:
-            part = is_wanted.slice(done, file.height)
-            parts.append(file.take_plain(dtypes, part))
-            done += file.height
+            height = file.height or 0
+            parts.append(file.take_plain(dtypes, is_wanted.slice(done, height)))
+            done += height
+        if done != len(is_wanted):
+            raise corrupt(self._oids, self._where, f"its row groups have {done:,} rows")
         return {n: pl.concat([p[n] for p in parts]) for n in dtypes if all(n in p for p in parts)}
 
     @contextmanager
