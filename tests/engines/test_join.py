@@ -51,7 +51,7 @@ def test_matches_in_the_distinct_rows_are_those_in_all(joining: Joining) -> None
 
 def test_distinct_rows_are_numbered_in_a_large_table() -> None:
     found = np.random.default_rng(1).integers(-1, 100_003, 50_000)
-    places = pl.Series(range(len(found)), dtype=pl.get_index_type())
+    places = np.arange(len(found))
     matches = Matches(found, np.zeros_like(found), places)
     is_found, distinct = matches.distinct(100_003)
     numbers = np.flatnonzero(is_found.to_numpy())

@@ -155,6 +155,31 @@ def test_a_wrong_bit_in_a_column_that_is_asked_gives_no_row_and_exit_5(built: Sh
     assert kinds(built) == ["object_corrupt"]
 
 
+@pytest.mark.parametrize("column", ["user_id", "at", MEAN])
+def test_a_wrong_bit_of_an_older_version_is_told_with_the_same_command(
+    built: Shop, column: str
+) -> None:
+    """Keys, times and values, whoever reads them."""
+    store, spine = LocalStore(built.store), pl.DataFrame({"user_id": ["a"], "time": ["2024-01-05"]})
+    spine = spine.with_columns(pl.col("time").str.to_datetime(time_zone="UTC"))
+    built.edit('"7d"', '"8d"')
+    built.mlforge("build", "-f", FEATURE)
+    old = f"{FEATURE}@1.0.0"
+    flip_column(object_of(built), column)
+    told = set[tuple[str, str | None]]()
+    for read in (
+        lambda: store.read(old, columns=[column]),
+        lambda: store.scan(old, columns=[column]),
+        lambda: mlf.get_training_data(spine, [old], timestamp="time", store=store),
+    ):
+        with pytest.raises(ObjectCorrupt, match="no row of it was returned") as caught:
+            read()
+        told.add((caught.value.message, caught.value.hint))
+    ((_, hint),) = told
+    assert hint is not None
+    assert hint.startswith("git switch --detach")
+
+
 def test_a_wrong_bit_elsewhere_is_for_verify_to_find(built: Shop) -> None:
     store = LocalStore(built.store)
     spine = store.read(FEATURE).select("user_id", time="at")

@@ -12,6 +12,7 @@ import pytest
 
 import mlforge as mlf
 from mlforge.errors import ColumnCollision, InvalidSpine, InvalidTimes, NaiveTimes
+from mlforge.flows import joining
 from tests.git_cli import Git
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -158,6 +159,18 @@ def test_a_null_in_the_row_that_was_found_stays_null(defs: mlf.Definitions) -> N
 
 def test_a_row_that_is_too_old_gives_null_and_none_before_it_counts(defs: mlf.Definitions) -> None:
     assert seen(defs, "fresh", START + 12 * HOUR, START + 13 * HOUR) == [100, None]
+
+
+def test_whether_all_rows_of_a_small_feature_are_read_changes_nothing(
+    defs: mlf.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spine = pl.DataFrame({"user": [2, 1, None, 9], "when": [START + n * DAY for n in (3, 1, 2, 0)]})
+    found = list[mlf.TrainingSet]()
+    for most in (0, 1 << 20):
+        monkeypatch.setattr(joining, "_MOST_UNSEEN", most)
+        found.append(defs.get_training_data(spine, ["aware", "static", "wide"], timestamp="when"))
+    assert found[0].equals(found[1])
+    assert found[0].provenance.content_hash == found[1].provenance.content_hash
 
 
 def test_a_days_bucket_is_seen_when_the_day_is_over(defs: mlf.Definitions) -> None:
