@@ -24,8 +24,8 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 _LAST = np.iinfo(np.int64).max
-# No column can be called this: names have no spaces.
-_CODE = "key code"
+# No column can be called these: names have no spaces.
+_CODE, _ROW = "key code", "row number"
 # Rows that are searched together: their scratch arrays stay in the cache.
 _BLOCK = 32_768
 # A key with more rows than this is searched alone: few can exist, and halving costs by the longest.
@@ -92,17 +92,18 @@ class Timeline:
     """A table's rows by key and time, ready to be asked.
 
     `rows`: its keys and times, sorted by (keys, timestamp, created) and unique in them, which
-    every build is. Rule: docs/semantics.md#point-in-time-join.
+    every build is; so many are there as `height` says. Rule: docs/semantics.md#point-in-time-join.
     """
 
-    def __init__(self, rows: pl.LazyFrame, rule: PitRule) -> None:
+    def __init__(self, rows: pl.LazyFrame, height: int, rule: PitRule) -> None:
         self._rule = rule
-        runs = rows.select(pl.struct(rule.keys).rle().alias(_CODE)).unnest(_CODE)
-        found = runs.collect(engine="streaming")
-        self._known = found["value"].struct.unnest()
-        self._known = self._known.with_columns(pl.Series(_CODE, np.arange(found.height)))
-        self._bounds = np.append(0, found["len"].cast(pl.Int64).cum_sum().to_numpy())
-        height = int(self._bounds[-1])
+        keys = pl.col(rule.keys)
+        # By a filter: Polars' `rle` panics where columns have several chunks.
+        is_first = pl.any_horizontal(keys.ne_missing(keys.shift())) | (pl.col(_ROW) == 0)
+        firsts = rows.select(keys).with_row_index(_ROW).filter(is_first)
+        known = firsts.collect(engine="streaming")
+        self._bounds = np.append(known[_ROW].cast(pl.Int64).to_numpy(), height)
+        self._known = known.select(keys, pl.Series(_CODE, np.arange(known.height)))
         times, created = (_instants(rows, name, height) for name in (rule.timestamp, rule.created))
         self._times = times
         self._visible: Visibility | None = None

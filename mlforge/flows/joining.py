@@ -140,9 +140,11 @@ class Joining:
         scan = scan_objects(self._workspace, manifest, pin.objects, needed, self._digests)
         if self._are_few(scan):
             frame = scan.frame()
-            return _Rows(scan, Timeline(frame.lazy().select(timed), rule), frame.select(names))
+            return _Rows(
+                scan, Timeline(frame.lazy().select(timed), frame.height, rule), frame.select(names)
+            )
         with scan.rows(timed) as rows:
-            return _Rows(scan, Timeline(rows, rule), None)
+            return _Rows(scan, Timeline(rows, scan.height, rule), None)
 
     def _are_few(self, scan: Scan) -> bool:
         """Whether reading all rows takes less time than looking for those that are seen."""

@@ -174,7 +174,7 @@ def _joined(engine: Engine, cases: Futures, output: list[Row]) -> list[object]:
     table = built.frame
     types = {key: table.schema[key] for key in cases.feature.keys}
     spine = frame_of(cases.spine, {**{key: cases.schema[key] for key in types}, "s": UTC})
-    timeline = Timeline(table.lazy(), cases.rule(built.horizon, max_age=2 * DAY))
+    timeline = Timeline(table.lazy(), table.height, cases.rule(built.horizon, max_age=2 * DAY))
     keys = KeyCasts(types).of(spine)
     assert keys is not None
     matches = timeline.match(Questions(keys, spine["s"]))

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlforge.engines import join as join_module
 from mlforge.engines.join import Matches, Timeline, take
@@ -33,9 +34,21 @@ def spine(*rows: tuple[object, object]) -> pl.DataFrame:
     return table(*rows).rename({"t": "s"})
 
 
+@given(joinings(), st.integers(1, 4))
+@settings(max_examples=100, deadline=None)
+def test_how_rows_are_cut_changes_no_match(joining: Joining, size: int) -> None:
+    """A table of several row groups comes in several chunks."""
+    table = frame_of(joining.table, {**joining.schema, "t": UTC, "c": UTC})
+    parts = [table[start : start + size] for start in range(0, table.height, size)] or [table]
+    cut = pl.concat(parts, rechunk=False)
+    spine = frame_of(joining.spine, {**joining.schema, "s": UTC})
+    found = pit_match(spine, cut, joining.rule, "s").found
+    assert found.tolist() == match(joining).found.tolist()
+
+
 def pit_match(spine: pl.DataFrame, table: pl.DataFrame, rule: PitRule, time: str | None) -> Matches:
     questions = Questions(spine.select(rule.keys), None if time is None else spine[time])
-    return Timeline(table.lazy(), rule).match(questions)
+    return Timeline(table.lazy(), table.height, rule).match(questions)
 
 
 @given(joinings())

@@ -28,7 +28,9 @@ def seen(known: pl.DataFrame, *asked: tuple[int, int], rule: PitRule = RULE) -> 
     """For each key and time the row that is seen."""
     spine = pl.DataFrame(asked, {"k": pl.Int64, "s": pl.Int64}, orient="row").cast({"s": UTC})
     return (
-        Timeline(known.lazy(), rule).match(Questions(spine.select("k"), spine["s"])).rows.tolist()
+        Timeline(known.lazy(), known.height, rule)
+        .match(Questions(spine.select("k"), spine["s"]))
+        .rows.tolist()
     )
 
 
@@ -96,7 +98,11 @@ def test_a_key_of_many_late_rows(late: str, exact: bool) -> None:
     asked = draw.integers(-1, 2 * number, number)
     spine = pl.DataFrame({"k": np.ones(number, np.int64), "s": asked}).cast({"s": UTC})
     questions = Questions(spine.select("k"), spine["s"])
-    found = Timeline(known.lazy(), replace(RULE, exact_matches=exact)).match(questions).rows
+    found = (
+        Timeline(known.lazy(), known.height, replace(RULE, exact_matches=exact))
+        .match(questions)
+        .rows
+    )
     times, created = (known[name].to_physical().to_numpy() for name in ("t", "c"))
     for now, row in zip(asked[:200].tolist(), found[:200].tolist(), strict=True):
         visible = (times <= now if exact else times < now) & (created <= now)

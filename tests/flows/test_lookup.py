@@ -47,7 +47,9 @@ def test_a_store_answers_what_the_match_says(
     table = frame_of(joining.table, {**joining.schema, "t": UTC, "c": UTC})
     dropped = [name for name in ("t", "c") if name not in (rule.timestamp, rule.created)]
     table = table.with_row_index("n").select(pl.exclude("n", *dropped), "n")
-    matches = Timeline(table.lazy(), rule).match(Questions(spine.select(rule.keys), spine["s"]))
+    matches = Timeline(table.lazy(), table.height, rule).match(
+        Questions(spine.select(rule.keys), spine["s"])
+    )
     moments = spine["s"].drop_nulls().to_physical().to_list()
     since = data.draw(st.sampled_from(moments)) if moments else 0
     name = f"f{next(_NUMBERS)}"
