@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from mlforge.engines import join as join_module
 from mlforge.engines.join import Matches, Timeline, take
-from mlforge.engines.questions import Questions
+from mlforge.engines.questions import Asking, Questions
 from mlforge.engines.spine import KeyCasts, spine_instants
 from mlforge.errors import InvalidSpine, InvalidTimes, KeyTypeMismatch
 from mlforge.pit import PitRule
@@ -32,6 +32,15 @@ def table(*rows: tuple[object, object]) -> pl.DataFrame:
 
 def spine(*rows: tuple[object, object]) -> pl.DataFrame:
     return table(*rows).rename({"t": "s"})
+
+
+def test_who_asks_by_the_same_keys_asks_the_same_questions() -> None:
+    keys = pl.DataFrame({"k": [1, 3, 3]})
+    others = [keys.rename({"k": "m"}), keys.cast(pl.Int32), keys[::-1], keys.with_columns(l="k")]
+    asking = Asking([keys, *others, keys], pl.Series([0, 1, 2]).cast(UTC))
+    asked = [asking.of(number) for number in range(6)]
+    assert asked[0] is asked[1] is asked[5]
+    assert len({id(questions) for questions in asked}) == 4
 
 
 @given(joinings(), st.integers(1, 4))
