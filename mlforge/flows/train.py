@@ -171,6 +171,7 @@ def _deliver_all(
             keys += [] if own is None else [own]
         fits = fits and len(keys) == len(joinings)
         if fits:
+            tally.take(block)
             output, asking = list[pl.Series](), Asking(keys, instants)
             with closing(_columns(joinings, asking, is_first=not done, is_last=is_last)) as each:
                 for number, joining in enumerate(joinings, 1):
@@ -180,7 +181,6 @@ def _deliver_all(
                         columns = next(each)
                     tally.take(columns)
                     output += columns.get_columns()
-            tally.take(block)
             deliver(block.hstack(output))
         done += block.height
     return done
