@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+import polars as pl
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -29,3 +31,11 @@ def in_order(work: Callable[[A], T], parts: Iterable[A], workers: int) -> Genera
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def on_all_cores(work: Callable[[A], T], parts: Sequence[A]) -> list[T]:
+    """What becomes of the parts; of one part no thread is worth its start."""
+    if len(parts) <= 1:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
+        return list(pool.map(work, parts))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +15,11 @@ from mlforge.engines.calendar import calendar_of
 from mlforge.engines.questions import Questions, microseconds
 from mlforge.engines.visibility import Visibility, visibility_of
 from mlforge.errors import InvalidSpine
+from mlforge.parallel import on_all_cores
 from mlforge.pit import PitRule
 
 Int64s = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-A = TypeVar("A")
-T = TypeVar("T")
 
 _LAST = np.iinfo(np.int64).max
 # No column can be called these: names have no spaces.
@@ -192,14 +190,6 @@ def _each(rows: Int64s, questions: Questions) -> Int64s:
     return rows[: questions.edges[-1]]
 
 
-def _on_all_cores(work: Callable[[A], T], parts: Sequence[A]) -> list[T]:
-    """What becomes of the parts, in their order; of one part no thread is worth its start."""
-    if len(parts) <= 1:
-        return [work(part) for part in parts]
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        return list(pool.map(work, parts))
-
-
 class _Search:
     """The last rows known at a time: for the questions of each key in one range of the table.
 
@@ -235,8 +225,8 @@ class _Search:
             last = _bisect(times[own], wanted[part], is_exact)
             rows[part] = np.where(last >= 0, last + own.start, -1)
 
-        _on_all_cores(stride, range(0, len(self._owners), _BLOCK))
-        _on_all_cores(bisect, self._longs)
+        on_all_cores(stride, range(0, len(self._owners), _BLOCK))
+        on_all_cores(bisect, self._longs)
 
 
 def _bisect(times: Int64s, wanted: Int64s, is_exact: bool) -> Int64s:
@@ -283,7 +273,7 @@ def _aged(rows: Int64s, seen: Int64s, times: Int64s, rule: PitRule, places: Int6
         np.copyto(since[part], np.minimum(age, np.uint64(_LAST)).view(np.int64), where=keeps)
         return too_old, *_beyond(seen[part], keeps, rule.horizon)
 
-    told = _on_all_cores(age, range(0, len(rows), _BLOCK))
+    told = on_all_cores(age, range(0, len(rows), _BLOCK))
     too_old, late, furthest = zip(*told, strict=True)
     return Matches(rows, since, places, sum(late), max(furthest), sum(too_old))
 

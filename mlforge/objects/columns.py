@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,6 +15,7 @@ from mlforge.digests import ObjectDigests
 from mlforge.errors import ObjectCorrupt
 from mlforge.ids import BytesDigest, ObjectId, hash_bytes, hash_pieces
 from mlforge.objects.files import storage_errors
+from mlforge.parallel import on_all_cores
 
 _MAGIC = b"PAR1"
 # After the footer: its length in 4 bytes, and the magic.
@@ -47,8 +46,7 @@ class Layout:
     def digests(self, columns: Iterable[str]) -> dict[str, BytesDigest]:
         """Of these columns' bytes, hashed by all cores. Raises OSError."""
         names = list(columns)
-        with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-            return dict(zip(names, pool.map(self._digest, names), strict=True))
+        return dict(zip(names, on_all_cores(self._digest, names), strict=True))
 
     def _digest(self, column: str) -> BytesDigest:
         with self.path.open("rb", buffering=0) as file:
@@ -138,7 +136,11 @@ def _chunks(
             if chunk.compression != "UNCOMPRESSED":
                 packed.add(names[at])
     levels = {leaf.path: (leaf.max_definition_level, leaf.max_repetition_level) for leaf in leaves}
-    flat = (name for name in found if levels.get(name) == (1, 0) and names.count(name) == 1)
+    flat = (
+        name
+        for name, chunks in found.items()
+        if levels.get(name) == (1, 0) and len(chunks) == len(groups)
+    )
     return found, frozenset(flat) - packed
 
 

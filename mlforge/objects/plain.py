@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from io import RawIOBase
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 
 from mlforge.ids import BytesDigest, Hasher
 from mlforge.objects.columns import Layout
+from mlforge.parallel import on_all_cores
 
 Bytes = npt.NDArray[np.uint8]
 Int64s = npt.NDArray[np.int64]
@@ -51,10 +51,8 @@ def read_plain(
                 column.take(file, chunk, count, own)
         return column.digest(), column.values()
 
-    with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        parts = [is_wanted.slice(begin, count) for begin, count in spans]
-        wanted = list(pool.map(_numbers, parts))
-        return dict(zip(columns, pool.map(read, columns), strict=True))
+    wanted = on_all_cores(_numbers, [is_wanted.slice(begin, count) for begin, count in spans])
+    return dict(zip(columns, on_all_cores(read, list(columns)), strict=True))
 
 
 def _numbers(is_wanted: pl.Series) -> Int64s:

@@ -24,8 +24,8 @@ class Scan:
 
     Small objects, and those without `digests`, are hashed at the beginning; of a large object with
     digests then only what says where `columns` are, and each column when it is first read: no
-    others may be. `where` names feature and version in errors. All methods raise ObjectCorrupt and
-    StorageFailed; the beginning raises ObjectNotFound too.
+    others may be. `is_small`: the bytes are in memory. `where` names feature and version in errors.
+    All methods raise ObjectCorrupt and StorageFailed; the beginning raises ObjectNotFound too.
     """
 
     def __init__(
@@ -43,7 +43,6 @@ class Scan:
         self._first = places[0][0]
         self._files: list[ProvenFile] = []
         sources: list[bytes | Path]
-        # Its bytes are in memory.
         self.is_small = not is_large(sum(size_of(path) for path, _ in places))
         if self.is_small:
             sources = [_whole_bytes(path, oid, where) for path, oid in places]
@@ -112,7 +111,7 @@ class Scan:
         try:
             with storage_errors(self._first, "read"):
                 yield
-        # Before 2.0 Polars panics at some broken files, and a panic is no Exception.
+        # Polars panics at some broken files, and a panic is no Exception.
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             raise corrupt(self._oids, self._where, str(error)) from error
 
